@@ -13,7 +13,9 @@ class Kafka:
 
     def __init__(self, folder, port, advertised=None):
         self.folder, self.servers = str(folder), f"127.0.0.1:{advertised or port}"
-        self.environment = {**os.environ, "KAFKA_PORT": str(port), "KAFKA_ADVERTISED_PORT": str(advertised or port)}
+        self.environment = {**os.environ, "KAFKA_PORT": str(port), "KAFKA_ADVERTISED_PORT": str(advertised or port),
+                            # On a machine that is busy a reader takes long to begin.
+                            "KAFKA_READ_PAUSE": "10000"}
 
     def __call__(self, *arguments, text=None):
         done = subprocess.run([SERVICE, *arguments], env=self.environment, capture_output=True, text=True, input=text)

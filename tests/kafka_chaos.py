@@ -469,11 +469,11 @@ def judge(cluster, kafka, count, auditor, reader):
         return is_whole and all(wrong_upserts(topic, written, read)[1] for topic in TARGETS)
 
     try:
-        wait_for("the results are not complete", complete, 240)
+        wait_for("the results are not complete", complete, 600)
         # What should not be there would come with the next checkpoints.
         before = cluster.job()["last_checkpoint"]["epoch"]
         wait_for("no checkpoint comes", lambda: ((cluster.job() or {}).get("last_checkpoint") or {}).get("epoch", 0) > before + 1, 60)
-        wait_for("results are not there any more", complete, 120)
+        wait_for("results are not there any more", complete, 600)
     except SystemExit as error:
         # What is missing is said below.
         print(error)

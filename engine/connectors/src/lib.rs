@@ -17,6 +17,7 @@ mod numbered;
 pub mod options;
 pub mod print;
 mod registry;
+pub mod stored_file;
 pub mod transactions;
 pub mod whole_table;
 

@@ -20,7 +20,7 @@ pub struct Registry {
 impl Registry {
     /// The connectors that come with Weir.
     pub fn builtin() -> Self {
-        Self::default().with(Blackhole).with(Datagen).with(Filesystem).with(Nexmark).with(Print)
+        Self::default().with(Blackhole).with(Datagen).with(Filesystem::default()).with(Nexmark).with(Print)
     }
 
     /// Adds a connector, in the place of another one of the same name.

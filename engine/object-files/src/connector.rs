@@ -15,17 +15,28 @@ use weir_core::connector::{
     SourceContext, SplitDiscovery, Succession,
 };
 use weir_core::lookup::{LookupContext, LookupTable};
-use weir_core::{ChangelogKind, Error, ErrorKind, JobIdentity, OperatorUid, Result, TableSpec};
+use weir_core::{ChangelogKind, ErrorKind, JobIdentity, OperatorUid, Result, TableSpec};
 use weir_object_storage::ObjectStorages;
 use weir_state::{Storage, Storages};
 
+use crate::read::ObjectFiles;
 use crate::{commit, sink};
 
 /// The connector: `filesystem`, for local paths and for those of object stores.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Files {
     storages: ObjectStorages,
     local: Filesystem,
+    /// Reads from object stores.
+    remote: Filesystem,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        let storages = ObjectStorages::default();
+        let remote = Filesystem::reading(Arc::new(ObjectFiles(storages.clone())));
+        Self { storages, local: Filesystem::default(), remote }
+    }
 }
 
 /// The table's path, if it is in an object store.
@@ -34,6 +45,11 @@ fn url(table: &TableSpec) -> Option<&str> {
 }
 
 impl Files {
+    /// Who reads the table.
+    fn reader(&self, table: &TableSpec) -> &Filesystem {
+        if url(table).is_some() { &self.remote } else { &self.local }
+    }
+
     async fn open(&self, url: &str) -> Result<Arc<dyn Storage>> {
         let (storages, url) = (self.storages.clone(), url.to_owned());
         blocking(move || storages.open(&url)).await
@@ -96,10 +112,7 @@ impl Connector for Files {
         match (url(table), role) {
             (None, _) => self.local.validate(table, role),
             (Some(_), Role::Sink) => FileLayout::of(table).map(drop),
-            (Some(url), Role::Source | Role::Lookup) => {
-                Err(Error::user(format!("table '{}' cannot be read: {url} is in an object store", table.name))
-                    .with_help("files in object stores can be written, and not read yet: copy them into a folder"))
-            }
+            (Some(_), Role::Source | Role::Lookup) => self.remote.validate(table, role),
         }
     }
 
@@ -108,15 +121,15 @@ impl Connector for Files {
     }
 
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
-        self.local.open_discovery(table, context).await
+        self.reader(table).open_discovery(table, context).await
     }
 
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
-        self.local.open_source(table, context).await
+        self.reader(table).open_source(table, context).await
     }
 
     async fn open_lookup(&self, table: &TableSpec, context: LookupContext) -> Result<Box<dyn LookupTable>> {
-        self.local.open_lookup(table, context).await
+        self.reader(table).open_lookup(table, context).await
     }
 
     fn staged_schema(&self, table: &TableSpec) -> SchemaRef {

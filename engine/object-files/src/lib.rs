@@ -1,4 +1,5 @@
-//! The connector `filesystem` where its path is in an object store: files that appear when their checkpoint is complete.
+//! The connector `filesystem` where its path is in an object store: objects are read as files are, and files appear when their checkpoint is
+//! complete.
 //!
 //! Nothing can be renamed in a bucket, and an upload that was begun is nothing to rely on: a rule may end it, and then what a completed
 //! checkpoint holds would be lost. So the files are made by the sinks, and their bytes are *staged*: kept with the checkpoint. The commit
@@ -15,11 +16,16 @@
 //! - `connector`: the connector, which leaves local paths to the one for files
 //! - `sink`: rows into the bytes of files, in pieces that are staged
 //! - `commit`: pieces into objects
+//! - `read`: objects as files that are read, and `kept`: what of their bytes is kept
 
 mod commit;
 mod connector;
+mod kept;
+mod read;
 mod sink;
 
+#[cfg(test)]
+mod real_store;
 #[cfg(test)]
 mod tests;
 

@@ -14,10 +14,12 @@
 //! - `storages`: URLs, clients, credentials
 //! - `storage`: a prefix of a bucket as a `Storage`
 //! - `upload`: an object that is uploaded in parts
+//! - `objects`: what others have written, to be read
 //! - `errors`: what went wrong, in words
 //! - `threads`: where the clients live
 
 mod errors;
+mod objects;
 mod storage;
 mod storages;
 mod threads;
@@ -28,4 +30,5 @@ mod real_store;
 #[cfg(test)]
 mod tests;
 
+pub use self::objects::{ObjectInfo, Objects, ReadError};
 pub use self::storages::ObjectStorages;

@@ -13,6 +13,7 @@ use weir_core::{Error, Result};
 use weir_state::{FolderStorages, Storage, Storages};
 
 use crate::errors::Credentials;
+use crate::objects::Objects;
 use crate::storage::ObjectStorage;
 use crate::threads::Threads;
 
@@ -115,9 +116,54 @@ impl ObjectStorages {
         storage.map_or(Ok(None), |storage| storage.first(is_wanted))
     }
 
+    /// What a URL names in its bucket.
+    ///
+    /// # Errors
+    /// A user error if it is no URL of an object store.
+    pub fn key(url: &str) -> Result<&str> {
+        Self::place(url).map(|place| place.rest)
+    }
+
+    fn place(url: &str) -> Result<Place<'_>> {
+        let no_url = || Error::user(format!("'{url}' is no URL of an object store"));
+        Place::parse(url)?.ok_or_else(no_url)
+    }
+
+    /// The objects of the bucket that a URL names, and what it names there: an object, a folder or a pattern.
+    ///
+    /// # Errors
+    /// A user error if it is no URL of an object store; one of the environment if the bucket cannot be read.
+    pub fn objects<'a>(&self, url: &'a str) -> Result<(Objects, &'a str)> {
+        let place = Self::place(url)?;
+        let bucket = url.strip_suffix(place.rest).unwrap_or(url).trim_end_matches('/').to_owned();
+        let folder = place.rest.split(['*', '?', '[']).next().and_then(|begin| begin.rsplit_once('/'));
+        let folder = folder.map_or("", |(folder, _)| folder);
+        let objects = self.opened(
+            url,
+            &place,
+            |client, threads| Ok(Objects::new(client, threads, bucket, place.kind.credentials())),
+            |objects: &Objects| objects.check(folder),
+        )?;
+        Ok((objects, place.rest))
+    }
+
     /// `None`: the URL is of no object store.
     fn object_storage(&self, url: &str) -> Result<Option<ObjectStorage>> {
         let Some(place) = Place::parse(url)? else { return Ok(None) };
+        let open = |client, threads| {
+            ObjectStorage::new(client, threads, url, place.rest.trim_matches('/'), place.kind.credentials())
+        };
+        self.opened(url, &place, open, ObjectStorage::check).map(Some)
+    }
+
+    /// What `open` makes of the client for a place, checked if this is the first time that its bucket is used.
+    fn opened<T>(
+        &self,
+        url: &str,
+        place: &Place<'_>,
+        open: impl FnOnce(Arc<dyn ObjectStore>, Threads) -> Result<T>,
+        check: impl FnOnce(&T) -> Result<()>,
+    ) -> Result<T> {
         let key = (place.kind, place.bucket.to_owned());
         let (threads, known) = {
             let mut shared = self.shared();
@@ -127,20 +173,19 @@ impl ObjectStorages {
             };
             (threads, shared.clients.get(&key).cloned())
         };
-        let credentials = place.kind.credentials();
-        let open = |client| ObjectStorage::new(client, threads, url, place.prefix, credentials);
         if let Some(client) = known {
-            return open(client).map(Some);
+            return open(client, threads);
         }
+        let help = place.kind.credentials().0;
         let client = place
             .kind
             .client(place.bucket)
-            .map_err(|error| Error::user(format!("cannot use {url}")).with_help(credentials.0).with_source(error))?;
+            .map_err(|error| Error::user(format!("cannot use {url}")).with_help(help).with_source(error))?;
         // Waits for a store that may be away, and nobody else for that.
-        let storage = open(client.clone())?;
-        storage.check()?;
+        let opened = open(client.clone(), threads)?;
+        check(&opened)?;
         self.shared().clients.insert(key, client);
-        Ok(Some(storage))
+        Ok(opened)
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -170,8 +215,8 @@ impl fmt::Debug for ObjectStorages {
 struct Place<'a> {
     kind: Kind,
     bucket: &'a str,
-    /// Without a slash at either end.
-    prefix: &'a str,
+    /// What follows it.
+    rest: &'a str,
 }
 
 impl<'a> Place<'a> {
@@ -179,11 +224,11 @@ impl<'a> Place<'a> {
     fn parse(url: &'a str) -> Result<Option<Self>> {
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
         let Some(kind) = Kind::of(scheme) else { return Ok(None) };
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let (bucket, rest) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
             return Err(Error::user(format!("'{url}' names no bucket")).with_help("write it as s3://bucket/prefix"));
         }
-        Ok(Some(Self { kind, bucket, prefix: prefix.trim_matches('/') }))
+        Ok(Some(Self { kind, bucket, rest }))
     }
 }
 
@@ -193,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_url_names_a_bucket_and_what_stands_in_front_of_all_objects() {
-        let place = |url| Place::parse(url).unwrap().map(|place| (place.kind, place.bucket, place.prefix));
-        assert_eq!(place("s3://bucket/a/b/"), Some((Kind::S3, "bucket", "a/b")));
+        let place = |url| Place::parse(url).unwrap().map(|place| (place.kind, place.bucket, place.rest));
+        assert_eq!(place("s3://bucket/a/b/"), Some((Kind::S3, "bucket", "a/b/")));
         assert_eq!(place("gs://bucket"), Some((Kind::Google, "bucket", "")));
         assert_eq!(place("az://container/a"), Some((Kind::Azure, "container", "a")));
         assert_eq!(place("file:///folder"), None);

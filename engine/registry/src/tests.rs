@@ -89,8 +89,7 @@ async fn a_schema_that_is_of_no_use_is_what_is_wrong_with_records() {
         let played = played(answers).await;
         registry(&[&played.url], Auth::None).schema(1).await.unwrap().unwrap_err()
     }
-    const REFERS: &str =
-        "{\"schema\":\"x\",\"references\":[{\"name\":\"a\",\"subject\":\"s\",\"version\":2}]}";
+    const REFERS: &str = "{\"schema\":\"x\",\"references\":[{\"name\":\"a\",\"subject\":\"s\",\"version\":2}]}";
     assert_eq!(said(&[(404, "{}")]).await, "its schema 1 is not in the registry");
     let wrong = "its schema 1 is of no use: ";
     assert_eq!(

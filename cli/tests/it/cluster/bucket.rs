@@ -118,3 +118,126 @@ fn results_in_a_bucket_are_there_once_whichever_process_dies() {
     let again = cluster.weir(&["submit", "-e", &script, "--name", "again", "--detach"]).code(0);
     again.says(&["holds results of an earlier job", &format!("{out}/part-")]);
 }
+
+/// Rows that `weir run` prints, sorted.
+fn rows_of(script: &str) -> Vec<String> {
+    let ran = weir(&["run", "--quiet", "-p", "2", "-e", script, "--output", "csv"]).code(0);
+    let mut rows: Vec<String> = ran.out.lines().skip(1).map(str::to_owned).collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+#[ignore = "wants an S3-compatible server"]
+fn objects_in_a_bucket_are_read_as_files_are() {
+    let (url, storage) = place("read");
+    for (path, text) in [
+        ("days/day=2026-01-01/a.csv", "1,x\n2,y\n"),
+        ("days/day=2026-01-02/b.csv", "3,x\n"),
+        ("days/day=2026-01-02/.hidden.csv", "nothing\n"),
+        ("days/_day/c.csv", "nothing\n"),
+        ("daysafter/d.csv", "nothing\n"),
+        ("names.json", "{\"k\":\"x\",\"name\":\"ex\"}\n{\"k\":\"y\",\"name\":\"why\"}\n"),
+    ] {
+        storage.put(path, text.as_bytes()).unwrap();
+    }
+    let days = |path: &str| {
+        format!(
+            "CREATE TABLE days (n INT, k STRING, day DATE, file STRING METADATA FROM 'file.path' VIRTUAL, proc AS PROCTIME())
+             PARTITIONED BY (day) WITH ('connector' = 'filesystem', 'path' = '{url}/{path}', 'format' = 'csv');"
+        )
+    };
+    let all = ["1,x,2026-01-01,a", "2,y,2026-01-01,a", "3,x,2026-01-02,b"];
+    for (path, expected) in
+        [("days", &all[..]), ("days/", &all), ("days/day=*-02/*.csv", &all[2..]), ("*/*=*/a.csv", &all[..2])]
+    {
+        let query = format!("SELECT n, k, day, REGEXP_EXTRACT(file, '([a-z])[.]csv$', 1) FROM days;");
+        assert_eq!(rows_of(&(days(path) + &query)), expected, "{path}");
+    }
+    let one = "days/day=2026-01-02/b.csv";
+    assert_eq!(rows_of(&(days(one) + "SELECT file FROM days;")), [format!("{url}/{one}")]);
+
+    // Looked up in.
+    let names = format!(
+        "CREATE TABLE names (k STRING, name STRING) WITH ('connector' = 'filesystem', 'path' = '{url}/names.json', 'format' = 'json');"
+    );
+    let looked_up = "SELECT n, name FROM days LEFT JOIN names FOR SYSTEM_TIME AS OF days.proc ON days.k = names.k;";
+    assert_eq!(rows_of(&(days("days") + &names + looked_up)), ["1,ex", "2,why", "3,ex"]);
+
+    let nothing = weir(&["run", "-e", &(days("day") + "SELECT n FROM days;")]).code(2);
+    nothing.says(&["no file matches", &format!("{url}/day'")]);
+    let wrong = weir(&["run", "-e", &(days("days/day=[") + "SELECT n FROM days;")]).code(2);
+    wrong.says(&["is not a valid pattern"]);
+}
+
+/// Files of all formats, large enough that several requests are made for each of their ranges, are written into the bucket and read back.
+#[test]
+#[ignore = "wants an S3-compatible server"]
+fn what_was_written_into_a_bucket_is_read_from_there() {
+    let (url, _) = place("again");
+    let generated =
+        "CREATE TABLE numbers (n BIGINT, word STRING) WITH ('connector' = 'datagen', 'number-of-rows' = '50000',
+       'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '50000', 'fields.word.length' = '12');";
+    for format in ["json", "csv", "parquet", "arrow"] {
+        let table = format!(
+            "CREATE TABLE kept (n BIGINT, word STRING, third BIGINT) PARTITIONED BY (third)
+             WITH ('connector' = 'filesystem', 'path' = '{url}/{format}', 'format' = '{format}', 'source.split-size' = '100kb');"
+        );
+        let write = format!("{generated} {table} INSERT INTO kept SELECT n, word, n % 3 FROM numbers;");
+        weir(&["run", "--quiet", "-e", &write]).code(0);
+        let mut numbers: Vec<i64> = rows_of(&format!("{table} SELECT n, third, CHAR_LENGTH(word) FROM kept;"))
+            .iter()
+            .map(|row| {
+                let (number, rest) = row.split_once(',').unwrap();
+                let number: i64 = number.parse().unwrap();
+                assert_eq!(rest, format!("{},12", number % 3), "{format}");
+                number
+            })
+            .collect();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(1..=50_000), "{format}");
+    }
+}
+
+#[test]
+#[ignore = "wants an S3-compatible server"]
+fn objects_that_come_are_read_once_whichever_worker_dies_and_none_may_become_another() {
+    let (url, storage) = place("watched");
+    let mut cluster = Cluster::start(2, 2);
+    let out = cluster.path("out");
+    let put = |name: &str, numbers: std::ops::Range<u32>| {
+        let lines: String = numbers.map(|number| format!("{number}\n")).collect();
+        storage.put(&format!("in/{name}"), lines.as_bytes()).unwrap();
+    };
+    let script = format!(
+        "SET 'execution.checkpointing.interval' = '200ms';
+         CREATE TABLE numbers (n INT) WITH ('connector' = 'filesystem', 'path' = '{url}/in', 'format' = 'csv', 'source.monitor-interval' = '100ms');
+         CREATE TABLE result (n INT) WITH ('connector' = 'filesystem', 'path' = '{out}', 'format' = 'csv', 'csv.header' = 'false');
+         INSERT INTO result SELECT n FROM numbers;"
+    );
+    // There is nothing yet, which is no error where objects are waited for.
+    cluster.weir(&["submit", "-e", &script, "--name", "numbers", "-p", "2", "--detach"]).code(0);
+    let read = || -> Vec<u32> {
+        let files = fs::read_dir(&out)
+            .map(|files| files.flatten().map(|file| file.path()).collect::<Vec<_>>())
+            .unwrap_or_default();
+        let is_shown = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"));
+        let texts = files.iter().filter(|path| is_shown(path)).map(|path| fs::read_to_string(path).unwrap());
+        let mut numbers: Vec<u32> =
+            texts.flat_map(|text| text.lines().map(|line| line.parse().unwrap()).collect::<Vec<_>>()).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    for round in 0..3 {
+        put(&format!("{round}.csv"), round * 1000..(round + 1) * 1000);
+        until("what came is written", || (read().len() >= 1000 * (round as usize + 1)).then_some(()));
+        let job = cluster.job("numbers");
+        let victim = job["placement"]["workers"][0]["worker"].as_str().unwrap().to_owned();
+        cluster.kill(&victim);
+        cluster.until_job("numbers", "runs elsewhere", |again| again["attempt"].as_u64() > job["attempt"].as_u64());
+        cluster.start_worker(&victim, 2);
+    }
+    put("last.csv", 3000..3001);
+    until("the last is written", || (read().last() == Some(&3000)).then_some(()));
+    assert_eq!(read(), (0..=3000).collect::<Vec<u32>>());
+}

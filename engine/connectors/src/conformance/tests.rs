@@ -28,7 +28,7 @@ struct Folder {
 #[async_trait]
 impl SinkUnderTest for Folder {
     fn process(&self) -> Arc<dyn Connector> {
-        Arc::new(Filesystem)
+        Arc::new(Filesystem::default())
     }
 
     fn table(&self) -> TableSpec {
@@ -91,7 +91,7 @@ async fn files_keep_what_sources_promise() {
     let fields = vec![Field::new("n", DataType::Int64, true), Field::new("v", DataType::Utf8View, true)];
     let row = |n: i64| if n % 5 == 0 { format!("{n}, ") } else { format!("{n}, text {n}") };
     source(&Known {
-        connector: Arc::new(Filesystem),
+        connector: Arc::new(Filesystem::default()),
         table: table("t", "filesystem", &options, Arc::new(Schema::new(fields))),
         rows: (0..90).map(row).collect(),
     })

@@ -23,8 +23,10 @@ use super::listing::{self, FileInfo, Listing};
 use super::options::{Format, SourceOptions};
 use super::seen::{Seen, Stamp};
 use super::split::{FileRange, cut};
+use super::store::FileStore;
 use crate::blocking::begin;
 use crate::formats::decode::columnar::Columnar;
+use crate::stored_file::StoredFile;
 
 /// After this pause without a new file, those that were seen before are announced.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -39,7 +41,11 @@ const AWAY: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// If the options are wrong, or the path cannot be read.
-pub(super) async fn open(table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+pub(super) async fn open(
+    table: &TableSpec,
+    context: DiscoveryContext,
+    files: Arc<dyn FileStore>,
+) -> Result<Box<dyn SplitDiscovery>> {
     let options = Arc::new(SourceOptions::read(table)?);
     let is_restored = !context.known.is_empty();
     let was_there = is_restored || context.attempt > Attempt(1);
@@ -48,6 +54,7 @@ pub(super) async fn open(table: &TableSpec, context: DiscoveryContext) -> Result
     let known = context.known.iter().map(modified).collect();
     let mut discovery = FileDiscovery {
         options: options.clone(),
+        files,
         known: KnownFiles::new(known, options.forget_after, options.max_file_age),
         found: Vec::new(),
         away_since: None,
@@ -66,6 +73,7 @@ pub(super) async fn open(table: &TableSpec, context: DiscoveryContext) -> Result
 
 struct FileDiscovery {
     options: Arc<SourceOptions>,
+    files: Arc<dyn FileStore>,
     /// Files that have been announced.
     known: KnownFiles,
     /// Splits that are to be announced.
@@ -117,8 +125,8 @@ impl Found {
 
 impl FileDiscovery {
     fn list(&self) -> JoinHandle<Result<Listing<Found>>> {
-        let (options, known) = (self.options.clone(), self.known.modified());
-        begin(move || look(&options, &known))
+        let (options, files, known) = (self.options.clone(), self.files.clone(), self.known.modified());
+        begin(move || look(&options, &*files, &known))
     }
 
     /// The watched folder could not be listed, because of `error`, or because there is none. Returns what is done next.
@@ -208,8 +216,8 @@ impl SplitDiscovery for FileDiscovery {
 ///
 /// # Errors
 /// If the path is wrong or cannot be read, or a file is not what its format says.
-pub(super) fn look(options: &SourceOptions, known: &Modified) -> Result<Listing<Found>> {
-    let files = match listing::list(&options.path)? {
+pub(super) fn look(options: &SourceOptions, store: &dyn FileStore, known: &Modified) -> Result<Listing<Found>> {
+    let files = match store.list(&options.path)? {
         Listing::Files(files) => files,
         Listing::NoMatch => return Ok(Listing::NoMatch),
         Listing::Missing => return Ok(Listing::Missing),
@@ -222,17 +230,18 @@ pub(super) fn look(options: &SourceOptions, known: &Modified) -> Result<Listing<
         if missing.remove(file.path.as_str()) || file.size == 0 || Some(file.modified) < oldest {
             continue;
         }
-        let (units, length) = first_cut(options, &file)?;
-        let seen = Seen { modified: file.modified, stamp: Some(Stamp::take(&file)?) };
+        let opened = store.open(&file.path)?;
+        let seen = Seen { modified: file.modified, stamp: Some(Stamp::take(&file, &*opened)?) };
+        let (units, length) = first_cut(options, &file, &opened)?;
         new.push((seen, cut(&file.path, file.size, units, length)));
     }
     Ok(Listing::Files(Found { new, missing, has_files }))
 }
 
 /// How many units the file has, and how many of them make a range.
-fn first_cut(options: &SourceOptions, file: &FileInfo) -> Result<(u64, Option<u64>)> {
+fn first_cut(options: &SourceOptions, file: &FileInfo, opened: &Arc<dyn StoredFile>) -> Result<(u64, Option<u64>)> {
     let whole = options.split_size == 0 || file.size <= options.split_size || !options.can_be_cut(file.name());
-    match units(options, file)? {
+    match units(options, file, opened)? {
         _ if whole => Ok((1, None)),
         None => Ok((file.size, Some(options.split_size))),
         Some(units) => {
@@ -243,10 +252,10 @@ fn first_cut(options: &SourceOptions, file: &FileInfo) -> Result<(u64, Option<u6
 }
 
 /// Row groups or record batches in the file; `None` if it is counted in bytes.
-fn units(options: &SourceOptions, file: &FileInfo) -> Result<Option<u64>> {
+fn units(options: &SourceOptions, file: &FileInfo, opened: &Arc<dyn StoredFile>) -> Result<Option<u64>> {
     match options.format {
         Format::Json { .. } | Format::Csv(_) => Ok(None),
-        Format::Parquet => Columnar::Parquet.units(&file.path).map(Some),
-        Format::Arrow => Columnar::Arrow.units(&file.path).map(Some),
+        Format::Parquet => Columnar::Parquet.units(&file.path, opened).map(Some),
+        Format::Arrow => Columnar::Arrow.units(&file.path, opened).map(Some),
     }
 }

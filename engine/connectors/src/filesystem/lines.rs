@@ -4,8 +4,8 @@
 //! start, and reads past its end until the record is complete that began before it. So ranges of any size together
 //! give each record once. Memory is bounded by the longest record that is allowed plus a block.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
+use std::sync::Arc;
 
 use weir_core::Result;
 
@@ -14,6 +14,7 @@ use super::place::{Place, Tail};
 use super::seen::changed;
 use crate::formats::decode::RAW_LIMIT;
 use crate::formats::decode::csv::QuotedLines;
+use crate::stored_file::{FileCursor, StoredFile};
 
 const BLOCK: usize = 1 << 20;
 
@@ -60,7 +61,7 @@ pub(super) enum Piece {
 pub(super) struct Range<'a> {
     pub(super) path: &'a str,
     /// Open; where it stands does not matter.
-    pub(super) file: &'a File,
+    pub(super) file: &'a Arc<dyn StoredFile>,
     /// Size of the file when it was seen; what was appended since is not read.
     pub(super) size: u64,
     pub(super) compression: Compression,
@@ -261,12 +262,10 @@ fn open_at(range: &Range<'_>, from: u64) -> Result<Box<dyn Read + Send>> {
 
 fn begin_at(range: &Range<'_>, from: u64) -> Result<Box<dyn Read + Send>> {
     let fail = |error| file_error(range.path, "cannot read this file", error);
-    let mut file = range.file.try_clone().map_err(fail)?;
+    let file = FileCursor::new(range.file.clone()).map_err(fail)?;
     if range.compression == Compression::None {
-        file.seek(SeekFrom::Start(from)).map_err(fail)?;
-        return Ok(Box::new(file.take(range.size.saturating_sub(from))));
+        return Ok(Box::new(file.at(from).take(range.size.saturating_sub(from))));
     }
-    file.rewind().map_err(fail)?;
     let file = std::io::BufReader::with_capacity(BLOCK / 4, file.take(range.size));
     let mut input: Box<dyn Read + Send> = match range.compression {
         Compression::Zstd => Box::new(zstd::Decoder::with_buffer(file).map_err(fail)?),

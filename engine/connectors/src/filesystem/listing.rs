@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use weir_core::{Error, Result};
 
 use super::options::file_error;
-use super::seen::Identity;
 use crate::options::nearest;
+use crate::stored_file::Identity;
 
 /// A file as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FileInfo {
+pub struct FileInfo {
     /// Its path, as far as it was given relative.
     pub(super) path: String,
     /// In bytes.
@@ -24,12 +23,13 @@ pub(super) struct FileInfo {
 }
 
 impl FileInfo {
-    pub(super) fn of(path: String, metadata: &std::fs::Metadata) -> Self {
-        let modified = metadata.modified().ok().map_or(0, |time| match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
-        });
-        Self { path, size: metadata.len(), modified, identity: Identity::of(metadata) }
+    /// The file at a path, which may be a URL.
+    pub fn new(path: String, identity: Identity) -> Self {
+        Self { path, size: identity.size, modified: identity.modified_ms(), identity }
+    }
+
+    fn of(path: String, metadata: &std::fs::Metadata) -> Self {
+        Self::new(path, Identity::of(metadata))
     }
 
     /// The last part of its path.
@@ -69,13 +69,14 @@ pub(super) fn anchored(path: &str, directory: &Path) -> String {
     }
 }
 
-fn is_pattern(path: &str) -> bool {
+/// Whether it stands for what matches it.
+pub(super) fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
 /// What a path stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Listing<Files> {
+pub enum Listing<Files> {
     /// These files; a folder may have none.
     Files(Files),
     /// It is a pattern that nothing matches.
@@ -94,9 +95,15 @@ impl<Files: Default> Listing<Files> {
             Listing::Files(files) => Ok(files),
             Listing::NoMatch if may_be_empty => Ok(Files::default()),
             Listing::NoMatch | Listing::Missing if was => Err(gone(path)),
-            Listing::NoMatch => Err(Error::user(format!("no file matches '{path}'")).with_help(
-                "a relative path begins at the working directory; to wait for files, set 'source.monitor-interval'",
-            )),
+            Listing::NoMatch => {
+                let help = match path.contains("://") {
+                    true => "to wait for objects, set 'source.monitor-interval'",
+                    false => {
+                        "a relative path begins at the working directory; to wait for files, set 'source.monitor-interval'"
+                    }
+                };
+                Err(Error::user(format!("no file matches '{path}'")).with_help(help))
+            }
             Listing::Missing => Err(missing(path)),
         }
     }
@@ -160,7 +167,12 @@ fn missing(path: &str) -> Error {
 }
 
 fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')))
+    path.file_name().is_some_and(|name| is_hidden_name(name.as_encoded_bytes()))
+}
+
+/// Whether a file or folder of that name is passed over.
+pub(super) fn is_hidden_name(name: &[u8]) -> bool {
+    matches!(name.first(), Some(b'.' | b'_'))
 }
 
 #[derive(Default)]

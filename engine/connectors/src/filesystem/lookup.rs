@@ -1,6 +1,7 @@
 //! Files as a table that rows are looked up in, [held as a whole](crate::whole_table): every so often they are listed, and read again if they
 //! are others than before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -11,6 +12,7 @@ use weir_core::{Attempt, Error, Result, TableSpec};
 use super::discovery::look;
 use super::known::Modified;
 use super::options::{SourceOptions, option};
+use super::store::FileStore;
 use super::{joined, source};
 use crate::blocking::begin;
 use crate::options::Options;
@@ -70,28 +72,38 @@ pub(super) fn validate(table: &TableSpec) -> Result<()> {
 ///
 /// # Errors
 /// If the options are wrong, or the files cannot be read.
-pub(super) async fn open(table: &TableSpec, context: LookupContext) -> Result<Box<dyn LookupTable>> {
+pub(super) async fn open(
+    table: &TableSpec,
+    context: LookupContext,
+    files: Arc<dyn FileStore>,
+) -> Result<Box<dyn LookupTable>> {
     validate(table)?;
     let (name, options, table) = (&table.name, options(table)?, table.clone());
     let load = move |before| {
-        let (table, context) = (table.clone(), context.clone());
-        Box::pin(async move { load(table, before, &context).await }) as _
+        let (table, context, files) = (table.clone(), context.clone(), files.clone());
+        Box::pin(async move { load(table, before, &context, files).await }) as _
     };
     Ok(Box::new(WholeTable::open(name, options, Box::new(load)).await?))
 }
 
 /// Reads all files, if they are others than `before`.
-async fn load(table: TableSpec, before: Option<Vec<Split>>, context: &LookupContext) -> Loaded<Vec<Split>> {
+async fn load(
+    table: TableSpec,
+    before: Option<Vec<Split>>,
+    context: &LookupContext,
+    files: Arc<dyn FileStore>,
+) -> Loaded<Vec<Split>> {
     let options = SourceOptions::read(&table)?;
     let path = options.path.clone();
     let was_there = before.is_some() || context.attempt > Attempt(1);
-    let listing = joined(begin(move || look(&options, &Modified::default())).await)?;
+    let store = files.clone();
+    let listing = joined(begin(move || look(&options, &*store, &Modified::default())).await)?;
     let splits = listing.files(&path, false, was_there)?.splits();
     if before.as_ref() == Some(&splits) {
         return Ok(None);
     }
     let context = SourceContext { subtask: 0, parallelism: 1, batch_rows: context.batch_rows };
-    let mut reader = source::open(&table, &context)?;
+    let mut reader = source::open(&table, &context, files)?;
     reader.assign(splits.iter().cloned().map(|split| AssignedSplit { split, position: None }).collect())?;
     let rows = rows_of(&mut *reader, splits.len()).await?;
     Ok(Some((splits, rows)))

@@ -18,12 +18,15 @@ mod seen;
 pub mod sink;
 mod source;
 mod split;
+mod store;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use async_trait::async_trait;
@@ -36,13 +39,59 @@ use weir_core::lookup::{LookupContext, LookupTable};
 use weir_core::{Error, OperatorUid, Result, TableSpec};
 
 use self::layout::Layout;
+pub use self::listing::{FileInfo, Listing};
 use self::options::{Format, SourceOptions};
+pub use self::store::FileStore;
+use self::store::LocalFiles;
+pub use self::wanted::Wanted;
 use crate::formats::decode::RecordDecoder;
 use crate::formats::decode::sql_name;
 
 /// The connector `filesystem`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Filesystem;
+#[derive(Debug, Clone)]
+pub struct Filesystem {
+    /// Where files are read.
+    files: Arc<dyn FileStore>,
+}
+
+impl Default for Filesystem {
+    fn default() -> Self {
+        Self::reading(Arc::new(LocalFiles))
+    }
+}
+
+impl Filesystem {
+    /// One whose tables are read from elsewhere; written are local files alone.
+    pub fn reading(files: Arc<dyn FileStore>) -> Self {
+        Self { files }
+    }
+
+    fn validate_source(&self, table: &TableSpec) -> Result<()> {
+        let options = SourceOptions::read(table)?;
+        self.files.check(&options.path)?;
+        let layout = Layout::new(table)?;
+        let is_text = matches!(options.format, Format::Json { .. } | Format::Csv(_));
+        if !is_text && layout.wants_offsets() {
+            return Err(Error::user("metadata 'record.offset' is there in the formats 'json' and 'csv' only"));
+        }
+        for field in table.schema.fields().iter().filter(|field| !field.metadata().contains_key(METADATA_KEY)) {
+            let of_column =
+                |error: Error| error.context(format!("column '{}' of table '{}'", field.name(), table.name));
+            if is_text || table.partitioned_by.contains(field.name()) {
+                RecordDecoder::check(field).map_err(of_column)?;
+            }
+            if matches!(options.format, Format::Csv(_)) && field.data_type().is_nested() {
+                return Err(Error::user(format!(
+                    "column '{}' of table '{}': {} cannot be read from CSV",
+                    field.name(),
+                    table.name,
+                    sql_name(field.data_type())
+                )));
+            }
+        }
+        Ok(())
+    }
+}
 
 /// How often a folder is looked at, what becomes of records that cannot be decoded, how large files get. The size of splits is none
 /// of them: positions are kept by split, and files that are cut otherwise have others.
@@ -104,8 +153,8 @@ impl Connector for Filesystem {
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {
         match role {
             Role::Sink => sink::validate(table),
-            Role::Source => validate_source(table),
-            Role::Lookup => validate_source(table).and_then(|()| lookup::validate(table)),
+            Role::Source => self.validate_source(table),
+            Role::Lookup => self.validate_source(table).and_then(|()| lookup::validate(table)),
         }
     }
 
@@ -119,17 +168,17 @@ impl Connector for Filesystem {
 
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
         let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
-        discovery::open(table, context).await.map_err(within)
+        discovery::open(table, context, self.files.clone()).await.map_err(within)
     }
 
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
         let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
-        source::open(table, &context).map_err(within)
+        source::open(table, &context, self.files.clone()).map_err(within)
     }
 
     async fn open_lookup(&self, table: &TableSpec, context: LookupContext) -> Result<Box<dyn LookupTable>> {
         let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
-        lookup::open(table, context).await.map_err(within)
+        lookup::open(table, context, self.files.clone()).await.map_err(within)
     }
 
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
@@ -156,29 +205,4 @@ impl Connector for Filesystem {
 /// What a blocking thread has come to. A panic in it is ours.
 fn joined<T>(thread: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
     thread.map_err(|error| Error::internal("reading files broke off").with_source(error))?
-}
-
-fn validate_source(table: &TableSpec) -> Result<()> {
-    let options = SourceOptions::read(table)?;
-    listing::local_path(&options.path)?;
-    let layout = Layout::new(table)?;
-    let is_text = matches!(options.format, Format::Json { .. } | Format::Csv(_));
-    if !is_text && layout.wants_offsets() {
-        return Err(Error::user("metadata 'record.offset' is there in the formats 'json' and 'csv' only"));
-    }
-    for field in table.schema.fields().iter().filter(|field| !field.metadata().contains_key(METADATA_KEY)) {
-        let of_column = |error: Error| error.context(format!("column '{}' of table '{}'", field.name(), table.name));
-        if is_text || table.partitioned_by.contains(field.name()) {
-            RecordDecoder::check(field).map_err(of_column)?;
-        }
-        if matches!(options.format, Format::Csv(_)) && field.data_type().is_nested() {
-            return Err(Error::user(format!(
-                "column '{}' of table '{}': {} cannot be read from CSV",
-                field.name(),
-                table.name,
-                sql_name(field.data_type())
-            )));
-        }
-    }
-    Ok(())
 }

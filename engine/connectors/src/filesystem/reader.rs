@@ -17,6 +17,7 @@ use super::options::{Format, SourceOptions};
 use super::place::Place;
 use super::seen::{OpenFile, Seen};
 use super::split::FileRange;
+use super::store::FileStore;
 use crate::formats::decode::columnar::{Columnar, ColumnarRange};
 use crate::formats::decode::csv::{CsvDialect, CsvRecords, QuotedLines, header};
 use crate::formats::decode::json::JsonRecords;
@@ -45,6 +46,7 @@ pub(super) struct Assigned {
 pub(super) struct Reading {
     pub(super) options: SourceOptions,
     pub(super) layout: Layout,
+    pub(super) files: Arc<dyn FileStore>,
     pub(super) batch_rows: usize,
 }
 
@@ -86,7 +88,7 @@ pub(super) fn read(reading: &Reading, splits: Vec<Assigned>, output: &Sender<Ste
 }
 
 fn read_split(reading: &Reading, assigned: Assigned, output: &Output<'_>) -> Result<(), Stop> {
-    let opened = OpenFile::open(&assigned.split.path, assigned.split.size, assigned.seen)?;
+    let opened = OpenFile::open(&*reading.files, &assigned.split.path, assigned.split.size, assigned.seen)?;
     let shown = FileInfo {
         path: assigned.split.path.to_string(),
         size: assigned.split.size,
@@ -221,7 +223,7 @@ fn ends(dialect: Option<&CsvDialect>) -> RecordEnds {
 
 fn read_text(reading: &Reading, part: Part<'_>, output: &Output<'_>) -> Result<(), Stop> {
     let path: Arc<str> = part.assigned.split.path.clone();
-    let Reading { options, layout, batch_rows } = reading;
+    let Reading { options, layout, batch_rows, files: _ } = reading;
     let preamble = preamble(reading, part)?;
     let fields = layout.file_fields().to_vec();
     let (format, dialect) = match &options.format {

@@ -5,17 +5,14 @@
 //! modification is the same file.
 
 use std::cell::Cell;
-use std::fs::{File, Metadata};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
 
 use weir_core::{Error, Result};
 
 use super::listing::FileInfo;
 use super::options::file_error;
-
-/// Bytes at the beginning and at the end of a file that tell its content from another.
-const EDGE: u64 = 4 << 10;
+use super::store::FileStore;
+use crate::stored_file::{Identity, StoredFile};
 
 /// What tells a file from another one that has its name and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,35 +20,20 @@ pub(super) struct Stamp {
     inode: u64,
     /// Last modification, in nanoseconds.
     modified: i64,
-    /// CRC-32 of the bytes at its edges.
+    /// Of its content: of local files the CRC-32 of the bytes at the edges.
     edges: u32,
 }
 
 impl Stamp {
-    /// Looks at the file of `info`.
+    /// Of the file of `info`, which is open.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) fn take(info: &FileInfo) -> Result<Self> {
-        let fail = |error| file_error(&info.path, "cannot read this file", error);
-        let file = File::open(&info.path).map_err(fail)?;
+    pub(super) fn take(info: &FileInfo, file: &dyn StoredFile) -> Result<Self> {
+        let checksum = file.checksum(info.size);
+        let edges = checksum.map_err(|error| file_error(&info.path, "cannot read this file", error))?;
         let Identity { inode, modified, .. } = info.identity;
-        Ok(Self { inode, modified, edges: edges(&file, info.size).map_err(fail)? })
-    }
-}
-
-/// What the filesystem says of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Identity {
-    inode: u64,
-    modified: i64,
-    size: u64,
-}
-
-impl Identity {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        let modified = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
-        Self { inode: metadata.ino(), modified, size: metadata.len() }
+        Ok(Self { inode, modified, edges })
     }
 }
 
@@ -91,7 +73,7 @@ impl Seen {
 /// A file that is held open while it is read.
 pub(super) struct OpenFile<'a> {
     path: &'a str,
-    file: File,
+    file: Arc<dyn StoredFile>,
     /// Its size when it was first seen.
     size: u64,
     seen: Seen,
@@ -104,8 +86,8 @@ impl<'a> OpenFile<'a> {
     ///
     /// # Errors
     /// A data error if it was changed, an environment error if it is not there.
-    pub(super) fn open(path: &'a str, size: u64, seen: Seen) -> Result<Self> {
-        let file = File::open(path).map_err(|error| file_error(path, "cannot read this file", error))?;
+    pub(super) fn open(files: &dyn FileStore, path: &'a str, size: u64, seen: Seen) -> Result<Self> {
+        let file = files.open(path)?;
         let opened = Self { path, file, size, seen, compared: Cell::new(None) };
         opened.check()?;
         Ok(opened)
@@ -124,7 +106,7 @@ impl<'a> OpenFile<'a> {
         }
     }
 
-    pub(super) fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &Arc<dyn StoredFile> {
         &self.file
     }
 
@@ -135,8 +117,7 @@ impl<'a> OpenFile<'a> {
     /// A data error that says how it was changed.
     pub(super) fn check(&self) -> Result<()> {
         let fail = |error| file_error(self.path, "cannot look at this file", error);
-        let metadata = self.file.metadata().map_err(fail)?;
-        let now = Identity::of(&metadata);
+        let now = self.file.identity().map_err(fail)?;
         if self.compared.get() == Some(now) {
             return Ok(());
         }
@@ -145,7 +126,7 @@ impl<'a> OpenFile<'a> {
         }
         let is_larger = now.size > self.size;
         match self.seen.stamp {
-            None if !is_larger && FileInfo::of(String::new(), &metadata).modified != self.seen.modified => {
+            None if !is_larger && now.modified_ms() != self.seen.modified => {
                 return Err(changed(self.path, self.size, "it was written to"));
             }
             None => {}
@@ -157,7 +138,7 @@ impl<'a> OpenFile<'a> {
                 }
                 // Not every filesystem has numbers for its files that stay.
                 let is_known = !is_larger && is_same_file;
-                if !is_known && edges(&self.file, self.size).map_err(fail)? != stamp.edges {
+                if !is_known && self.file.checksum(self.size).map_err(fail)? != stamp.edges {
                     return Err(changed(self.path, self.size, how(is_same_file)));
                 }
             }
@@ -177,27 +158,6 @@ pub(super) fn changed(path: &str, size: u64, how: &str) -> Error {
         "restore the file with its time of modification (cp -p), or start without the saved state; files have to appear in one step, \
          and must not change",
     )
-}
-
-/// CRC-32 of the first bytes of a file, and of the last ones before `size`.
-fn edges(file: &File, size: u64) -> io::Result<u32> {
-    let mut checksum = crc32fast::Hasher::new();
-    let mut block = [0; EDGE as usize];
-    for offset in [0, size.saturating_sub(EDGE)] {
-        let mut filled = 0;
-        let wanted = usize::try_from((size - offset).min(EDGE)).unwrap_or(block.len());
-        while filled < wanted {
-            match file.read_at(&mut block[filled..wanted], offset + filled as u64) {
-                // It was cut off: then the checksum is another one, too.
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        checksum.update(&block[..filled]);
-    }
-    Ok(checksum.finalize())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::place::Place;
 use super::reader::{Assigned, Reading, Step, read};
 use super::seen::Seen;
 use super::split::FileRange;
+use super::store::FileStore;
 use crate::blocking::begin;
 
 /// Batches that may wait between the thread and the subtask: enough to keep both busy.
@@ -28,10 +29,10 @@ const READ_AHEAD: usize = 4;
 ///
 /// # Errors
 /// If the options are wrong.
-pub(super) fn open(table: &TableSpec, context: &SourceContext) -> Result<Box<dyn Source>> {
+pub(super) fn open(table: &TableSpec, context: &SourceContext, files: Arc<dyn FileStore>) -> Result<Box<dyn Source>> {
     let options = SourceOptions::read(table)?;
     let layout = Layout::new(table)?;
-    let reading = Arc::new(Reading { options, layout, batch_rows: context.batch_rows.max(1) });
+    let reading = Arc::new(Reading { options, layout, files, batch_rows: context.batch_rows.max(1) });
     Ok(Box::new(FileSource { reading, waiting: Vec::new(), places: BTreeMap::new(), stage: Stage::Resting }))
 }
 

@@ -237,7 +237,8 @@ fn as_type_of(value: &Typed, default: Typed, name: &str) -> Result<Typed> {
     }
     let are_numbers = value.data_type.is_numeric() && default.data_type.is_numeric();
     let has_room = || compared_type(&value.data_type, &default.data_type).as_ref() == Some(&value.data_type);
-    let fits = default.data_type == DataType::Null || (are_numbers && (has_room() || is_whole_and_fits(&default, value)));
+    let fits =
+        default.data_type == DataType::Null || (are_numbers && (has_room() || is_whole_and_fits(&default, value)));
     if !fits {
         let (value, default) = (sql_type_name(&value.data_type), sql_type_name(&default.data_type));
         return Err(Error::user(format!("the default of {name} is {default}, and its value {value}"))

@@ -12,7 +12,7 @@ fn inbox() -> (Table, PathBuf) {
 
 async fn discovery(table: &Table, attempt: u64, known: &[Split]) -> Result<Box<dyn SplitDiscovery>> {
     let context = DiscoveryContext { known: known.to_vec(), attempt: Attempt(attempt) };
-    Filesystem.open_discovery(&table.spec, context).await
+    Filesystem::default().open_discovery(&table.spec, context).await
 }
 
 async fn next(discovery: &mut dyn SplitDiscovery) -> Vec<Split> {

@@ -67,7 +67,7 @@ async fn announced(discovery: &mut dyn SplitDiscovery) -> Vec<String> {
 #[tokio::test]
 async fn new_files_are_noticed_once() {
     let table = numbers().with("source.monitor-interval", "10ms").file("1.csv", "1\n").file("2.csv", "");
-    let mut discovery = Filesystem.open_discovery(&table.spec, DiscoveryContext::default()).await.unwrap();
+    let mut discovery = Filesystem::default().open_discovery(&table.spec, DiscoveryContext::default()).await.unwrap();
     assert_eq!(announced(&mut *discovery).await, ["1.csv"]);
     table.write("3.csv", "3\n");
     assert_eq!(announced(&mut *discovery).await, ["3.csv"]);
@@ -83,12 +83,12 @@ async fn new_files_are_noticed_once() {
         description: "0".to_owned(),
     };
     let context = DiscoveryContext { known: ["1.csv", "2.csv", "3.csv"].map(split).into(), attempt: Attempt(2) };
-    let mut restored = Filesystem.open_discovery(&table.spec, context.clone()).await.unwrap();
+    let mut restored = Filesystem::default().open_discovery(&table.spec, context.clone()).await.unwrap();
     assert_eq!(announced(&mut *restored).await, [""; 0], "what is known waits for the first look");
     table.write("4.csv", "4\n");
     assert_eq!(announced(&mut *restored).await, ["4.csv"]);
     // One that has come while nothing ran.
-    let mut later = Filesystem.open_discovery(&table.spec, context).await.unwrap();
+    let mut later = Filesystem::default().open_discovery(&table.spec, context).await.unwrap();
     assert_eq!(announced(&mut *later).await, ["4.csv"]);
 }
 
@@ -96,7 +96,7 @@ async fn new_files_are_noticed_once() {
 #[tokio::test]
 async fn files_that_appear_together_are_announced_together() {
     let table = numbers().with("source.monitor-interval", "200ms");
-    let mut discovery = Filesystem.open_discovery(&table.spec, DiscoveryContext::default()).await.unwrap();
+    let mut discovery = Filesystem::default().open_discovery(&table.spec, DiscoveryContext::default()).await.unwrap();
     for round in 0..10 {
         let names: Vec<String> = (0..8).map(|file| format!("{round:02}-{file}.csv")).collect();
         names.iter().for_each(|name| table.write(&format!(".{name}"), "1\n"));
@@ -126,7 +126,7 @@ async fn splits_that_are_assigned_later_are_read_behind_the_others() {
     let mut answer = Answer::default();
     answer.take(reader.next().await.unwrap().unwrap());
     table.write("0.csv", "0\n");
-    let more = discover(&Filesystem, &table.spec, &reader.checkpoint()).await.unwrap().split_off(2);
+    let more = discover(&Filesystem::default(), &table.spec, &reader.checkpoint()).await.unwrap().split_off(2);
     reader.assign(more, &none).unwrap();
     answer.drain(&mut reader).await.unwrap();
     assert_eq!(answer.rows, ["1", "2", "0"]);
@@ -179,7 +179,7 @@ async fn wrong_options_are_named() {
 #[tokio::test]
 async fn all_options_are_told() {
     let given = BTreeMap::from([("format".to_owned(), "csv".to_owned())]);
-    let names: Vec<&str> = Filesystem.options(&given).iter().map(|option| option.name).collect();
+    let names: Vec<&str> = Filesystem::default().options(&given).iter().map(|option| option.name).collect();
     for name in ["path", "csv.header", "error-policy", "sink.rolling-policy.file-size"] {
         assert_eq!(names.iter().filter(|other| **other == name).count(), 1, "{name}");
     }

@@ -11,9 +11,9 @@ fn side() -> Table {
 }
 
 async fn open(table: &Table, attempt: u64) -> Result<Box<dyn LookupTable>> {
-    Filesystem.validate(&table.spec, Role::Lookup)?;
+    Filesystem::default().validate(&table.spec, Role::Lookup)?;
     let context = LookupContext { keys: vec![Some(0)], batch_rows: 2, attempt: Attempt(attempt) };
-    Filesystem.open_lookup(&table.spec, context).await
+    Filesystem::default().open_lookup(&table.spec, context).await
 }
 
 /// The rows that are found at that time; `None`: what was found before holds.
@@ -119,7 +119,7 @@ async fn a_table_that_is_not_there_does_not_start() {
 #[tokio::test]
 async fn options_that_do_nothing_for_lookups_are_refused() {
     let refused = |name: &str, value: &str, said: &str| {
-        let error = Filesystem.validate(&side().with(name, value).spec, Role::Lookup).unwrap_err();
+        let error = Filesystem::default().validate(&side().with(name, value).spec, Role::Lookup).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::User);
         assert!(error.report().contains(said), "{name}: {}", error.report());
     };
@@ -129,6 +129,6 @@ async fn options_that_do_nothing_for_lookups_are_refused() {
     refused("source.monitor-interval", "1s", "rows cannot be looked up in table 't' with 'source.monitor-interval'");
     refused("error-policy", "dead-letter", "cannot go to another table");
     for (name, value) in [("lookup.cache", "FULL"), ("lookup.max-retries", "0"), ("error-policy", "skip")] {
-        Filesystem.validate(&side().with(name, value).spec, Role::Lookup).unwrap();
+        Filesystem::default().validate(&side().with(name, value).spec, Role::Lookup).unwrap();
     }
 }

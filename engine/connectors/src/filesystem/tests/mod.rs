@@ -68,9 +68,9 @@ impl Table {
     }
 
     async fn open(&self, subtask: usize, parallelism: usize, from: &Checkpoint) -> Result<Reader> {
-        Filesystem.validate(&self.spec, Role::Source)?;
+        Filesystem::default().validate(&self.spec, Role::Source)?;
         let context = SourceContext { subtask, parallelism, batch_rows: 3 };
-        Reader::open(&Filesystem, &self.spec, context, from).await
+        Reader::open(&Filesystem::default(), &self.spec, context, from).await
     }
 
     async fn read(&self) -> Result<Vec<String>> {

@@ -74,7 +74,7 @@ async fn the_ranges_of_a_file_are_one_sequence_in_order() {
         .file("b.csv", content)
         .file("a.csv", content);
     let last = |path: &str| path.rsplit('/').next().unwrap().to_owned();
-    let splits = discover(&Filesystem, &table.spec, &Checkpoint::default()).await.unwrap();
+    let splits = discover(&Filesystem::default(), &table.spec, &Checkpoint::default()).await.unwrap();
     let named: Vec<_> = splits.iter().map(|split| (last(&split.name), last(&split.sequence))).collect();
     let expected =
         ["a.csv#0:0-8@16", "a.csv#1:8-@16", "b.csv#0:0-8@16", "b.csv#1:8-@16"].map(|name| (name, &name[..5]));
@@ -108,7 +108,8 @@ async fn a_large_file_is_read_in_blocks() {
     let mut seen = BTreeSet::new();
     for subtask in 0..2 {
         let context = SourceContext { subtask, parallelism: 2, batch_rows: 8192 };
-        let mut reader = Reader::open(&Filesystem, &table.spec, context, &Checkpoint::default()).await.unwrap();
+        let mut reader =
+            Reader::open(&Filesystem::default(), &table.spec, context, &Checkpoint::default()).await.unwrap();
         while let Some(event) = reader.next().await.unwrap() {
             if let SourceEvent::Rows { records, .. } = event {
                 assert!(records.num_rows() <= 8192);

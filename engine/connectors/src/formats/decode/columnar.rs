@@ -2,7 +2,6 @@
 //!
 //! A file that cannot be read as such fails the job under every error policy: there are no single records to pass over.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use super::column::{sql_name, timestamps};
 use super::ipc::IpcFile;
 use super::time::per_second;
 use crate::options::nearest;
+use crate::stored_file::{FileCursor, StoredFile};
 
 /// A format that holds columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) struct ColumnarRange<'a> {
     /// The file.
     pub(crate) path: &'a str,
     /// The same, open; where it stands does not matter.
-    pub(crate) file: &'a File,
+    pub(crate) file: &'a Arc<dyn StoredFile>,
     /// First unit.
     pub(crate) start: u64,
     /// First unit behind the range; `None`: to the end of the file.
@@ -56,11 +56,11 @@ impl Columnar {
     ///
     /// # Errors
     /// A data error if it is no such file.
-    pub(crate) fn units(self, path: &str) -> Result<u64> {
+    pub(crate) fn units(self, path: &str, file: &Arc<dyn StoredFile>) -> Result<u64> {
         guarded(self, path, || {
             Ok(match self {
-                Columnar::Parquet => parquet_metadata(path, &open_file(path)?)?.metadata().num_row_groups(),
-                Columnar::Arrow => arrow_file(path, open_file(path)?)?.batches(),
+                Columnar::Parquet => parquet_metadata(path, &cursor(path, file)?)?.metadata().num_row_groups(),
+                Columnar::Arrow => arrow_file(path, cursor(path, file)?)?.batches(),
             } as u64)
         })
     }
@@ -149,23 +149,19 @@ fn damaged(format: Columnar, path: &str, error: impl std::error::Error + Send + 
         .with_source(error)
 }
 
-fn open_file(path: &str) -> Result<File> {
-    File::open(path).map_err(|error| Error::environment(format!("{path}: cannot open this file")).with_source(error))
+fn cursor(path: &str, file: &Arc<dyn StoredFile>) -> Result<FileCursor> {
+    let cursor = FileCursor::new(file.clone());
+    cursor.map_err(|error| Error::environment(format!("{path}: cannot look at this file")).with_source(error))
 }
 
-fn handle(range: &ColumnarRange<'_>) -> Result<File> {
-    let handle = range.file.try_clone();
-    handle.map_err(|error| Error::environment(format!("{}: cannot open this file", range.path)).with_source(error))
-}
-
-fn parquet_metadata(path: &str, file: &File) -> Result<ArrowReaderMetadata> {
+fn parquet_metadata(path: &str, file: &FileCursor) -> Result<ArrowReaderMetadata> {
     ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(|error| damaged(Columnar::Parquet, path, error))
 }
 
 fn open_parquet(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batches> {
     let path = range.path;
     let fail = |error| damaged(Columnar::Parquet, path, error);
-    let file = handle(range)?;
+    let file = cursor(range.path, range.file)?;
     let metadata = parquet_metadata(path, &file)?;
     let columns = find_columns(path, metadata.schema(), fields)?;
     let options = ArrowReaderOptions::new().with_schema(with_views(metadata.schema()));
@@ -182,12 +178,12 @@ fn open_parquet(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batche
     Ok(Box::new(builder.build().map_err(fail)?))
 }
 
-fn arrow_file(path: &str, file: File) -> Result<IpcFile> {
+fn arrow_file(path: &str, file: FileCursor) -> Result<IpcFile> {
     IpcFile::open(file).map_err(|error| damaged(Columnar::Arrow, path, error))
 }
 
 fn open_arrow(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batches> {
-    let file = arrow_file(range.path, handle(range)?)?;
+    let file = arrow_file(range.path, cursor(range.path, range.file)?)?;
     let columns = find_columns(range.path, file.schema(), fields)?;
     let all = file.batches();
     let end = range.end.and_then(|end| usize::try_from(end).ok()).unwrap_or(all).min(all);

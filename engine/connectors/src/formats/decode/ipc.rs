@@ -3,7 +3,6 @@
 //! The reader that comes with Arrow believes what the footer says about sizes and asks for as much memory, which ends
 //! the process if the file is damaged. Here each block is checked against the file before it is read.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,13 +13,16 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::{Block, convert::fb_to_schema, root_as_footer};
+use parquet::file::reader::Length;
+
+use crate::stored_file::FileCursor;
 
 /// Behind the footer: its length, and the format's mark.
 const TRAILER: u64 = 10;
 
 /// An Arrow IPC file that has been looked into.
 pub(super) struct IpcFile {
-    file: File,
+    file: FileCursor,
     length: u64,
     schema: SchemaRef,
     batches: Vec<Block>,
@@ -29,8 +31,8 @@ pub(super) struct IpcFile {
 
 impl IpcFile {
     /// Reads the footer and the dictionaries.
-    pub(super) fn open(mut file: File) -> Result<Self, ArrowError> {
-        let length = file.metadata()?.len();
+    pub(super) fn open(mut file: FileCursor) -> Result<Self, ArrowError> {
+        let length = file.len();
         let mut trailer = [0; TRAILER as usize];
         file.seek(SeekFrom::Start(length.checked_sub(TRAILER).ok_or_else(|| wrong("it is too short"))?))?;
         file.read_exact(&mut trailer)?;

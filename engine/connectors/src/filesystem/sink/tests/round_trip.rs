@@ -70,9 +70,9 @@ async fn written_and_read(rows: &RecordBatch, options: &[(&str, &str)], partitio
     let mut table = table(folder.path(), options);
     table.schema = rows.schema();
     table.partitioned_by = partitioned_by.iter().map(|column| (*column).to_owned()).collect();
-    Filesystem.validate(&table, weir_core::connector::Role::Sink).unwrap();
-    Filesystem.validate(&table, weir_core::connector::Role::Source).unwrap();
-    let mut sink = Filesystem.open_sink(&table, context(1, 0)).await.unwrap();
+    Filesystem::default().validate(&table, weir_core::connector::Role::Sink).unwrap();
+    Filesystem::default().validate(&table, weir_core::connector::Role::Source).unwrap();
+    let mut sink = Filesystem::default().open_sink(&table, context(1, 0)).await.unwrap();
     sink.write(Batch::append(rows.clone())).await.unwrap();
     let committable = sink.prepare(Epoch(1)).await.unwrap().unwrap();
     // What is not committed is not read, though its file is there.
@@ -80,7 +80,7 @@ async fn written_and_read(rows: &RecordBatch, options: &[(&str, &str)], partitio
     commit(&table, vec![committable]).await.unwrap();
 
     let context = SourceContext { subtask: 0, parallelism: 1, batch_rows: 100 };
-    let mut reader = Reader::open(&Filesystem, &table, context, &Checkpoint::default()).await.unwrap();
+    let mut reader = Reader::open(&Filesystem::default(), &table, context, &Checkpoint::default()).await.unwrap();
     let mut batches = Vec::new();
     while let Some(event) = reader.next().await.unwrap() {
         if let SourceEvent::Rows { records, rejected, .. } = event {
