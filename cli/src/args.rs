@@ -233,7 +233,7 @@ pub struct SqlArguments {
     #[arg(long, short, value_name = "FILE")]
     pub init: Option<PathBuf>,
 
-    /// How many subtasks each operator runs as.
+    /// How many subtasks each operator runs as; `auto`: as many as a cluster has slots for it, or the machine has cores.
     #[arg(long, short, value_name = "N")]
     pub parallelism: Option<String>,
 
@@ -282,7 +282,7 @@ pub struct ScriptArguments {
     #[arg(long = "arg", value_name = "KEY=VALUE", value_parser = plugin::argument, conflicts_with = "execute")]
     pub arguments: Vec<(String, String)>,
 
-    /// How many subtasks each operator runs as.
+    /// How many subtasks each operator runs as; `auto`: as many as a cluster has slots for it, or the machine has cores.
     #[arg(long, short, value_name = "N")]
     pub parallelism: Option<String>,
 

@@ -8,6 +8,7 @@
 
 pub mod args;
 mod artifacts;
+mod autoscale;
 mod catalog;
 mod checkpoints;
 mod client;

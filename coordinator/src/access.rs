@@ -175,6 +175,7 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
         | R::CancelJob { job }
         | R::RestartJob { job, .. }
         | R::RescaleJob { job, .. }
+        | R::SetScaling { job, .. }
         | R::TakeSavepoint { job }
         | R::ForgetCheckpoint { job, .. } => of(Verb::Run, job),
         R::DeleteJob { job, .. } => of(Verb::Change, job),

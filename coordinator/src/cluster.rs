@@ -18,6 +18,7 @@ mod namespace;
 mod queries;
 mod recovered;
 mod refusal;
+mod shares;
 #[cfg(test)]
 pub(crate) mod tests;
 mod token;

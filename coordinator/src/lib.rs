@@ -9,6 +9,7 @@
 //! cluster, and [`node::Node`] one coordinator as a whole. [`recovery`] is for when the coordinators are lost.
 
 pub mod access;
+pub mod autoscaler;
 pub mod checkpoints;
 pub mod cluster;
 pub mod copies;

@@ -98,6 +98,25 @@ pub(crate) static JOB_RESTARTS: Metric = counter(
 );
 pub(crate) static JOB_MISSING_SLOTS: Metric =
     gauge("weir_cluster_job_missing_slots", Unit::None, JOB, "Slots that the job shall have and has not");
+pub(crate) static AUTOSCALER_SLOTS: Metric = gauge(
+    "weir_autoscaler_job_wanted_slots",
+    Unit::None,
+    JOB,
+    "Slots that would be right for a job on whose slots no person decides; more than it has where they are missing",
+);
+pub(crate) static AUTOSCALER_LOAD: Metric = gauge(
+    "weir_autoscaler_job_load_ratio",
+    Unit::None,
+    JOB,
+    "How busy the busiest part of a job whose load decides on its slots would be if it read all that comes, and what waits within the \
+     time to catch up; 1 is all of its time",
+);
+pub(crate) static AUTOSCALER_RESCALES: Metric = counter(
+    "weir_autoscaler_job_rescales_total",
+    Unit::None,
+    JOB,
+    "Times that the job was given another number of slots without a person while this process ran",
+);
 pub(crate) static JOB_PAUSE: Metric = gauge(
     "weir_cluster_job_last_pause_seconds",
     Unit::Seconds,
@@ -173,6 +192,9 @@ pub static METRICS: &[&Metric] = &[
     &JOB_ATTEMPTS,
     &JOB_RESTARTS,
     &JOB_MISSING_SLOTS,
+    &AUTOSCALER_SLOTS,
+    &AUTOSCALER_LOAD,
+    &AUTOSCALER_RESCALES,
     &JOB_PAUSE,
     &CHECKPOINTS,
     &CHECKPOINTS_FAILED,

@@ -9,6 +9,7 @@ mod audit;
 mod error;
 mod info;
 pub mod results;
+mod scaling;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use info::{
     CatalogInfo, CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobAction, JobDetail,
     JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
+pub use scaling::{LoadInfo, Scaling, ScalingBy, ScalingDecision};
 
 /// Which job is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +94,13 @@ pub enum ClientRequest {
         job: JobRef,
         /// How many slots.
         parallelism: u32,
+    },
+    /// Say who decides how many slots a job has.
+    SetScaling {
+        /// Which one.
+        job: JobRef,
+        /// How it is decided from now on.
+        scaling: Scaling,
     },
     /// Forget a job that has ended.
     DeleteJob {
@@ -210,6 +219,7 @@ impl ClientRequest {
             | R::CancelJob { .. }
             | R::RestartJob { .. }
             | R::RescaleJob { .. }
+            | R::SetScaling { .. }
             | R::DeleteJob { .. }
             | R::TakeSavepoint { .. }
             | R::ForgetCheckpoint { .. }
@@ -235,6 +245,7 @@ impl ClientRequest {
             | R::StopJob { .. }
             | R::CancelJob { .. }
             | R::RescaleJob { .. }
+            | R::SetScaling { .. }
             | R::DrainWorker { .. }
             | R::SetNamespace { .. }
             | R::ReplaceCatalog { .. }
@@ -264,6 +275,7 @@ impl ClientRequest {
             | R::CancelJob { job }
             | R::RestartJob { job, .. }
             | R::RescaleJob { job, .. }
+            | R::SetScaling { job, .. }
             | R::DeleteJob { job, .. }
             | R::TakeSavepoint { job }
             | R::ListCheckpoints { job }
@@ -299,6 +311,7 @@ impl ClientRequest {
             R::CancelJob { .. } => "cancel-job",
             R::RestartJob { .. } => "restart-job",
             R::RescaleJob { .. } => "rescale-job",
+            R::SetScaling { .. } => "set-scaling",
             R::DeleteJob { .. } => "delete-job",
             R::TakeSavepoint { .. } => "take-savepoint",
             R::ListCheckpoints { .. } => "list-checkpoints",
@@ -341,6 +354,8 @@ pub struct SubmitJob {
     pub parallelism: u32,
     /// How it is run.
     pub settings: JobSettingsInfo,
+    /// Who decides how many they are from then on. `None`: nothing is said of it, so a job that is there goes on as it was.
+    pub scaling: Option<Scaling>,
     /// Whether it is there and stopped until it is [given the state](AdoptedCheckpoint) of another job.
     pub awaits_state: bool,
 }

@@ -10,6 +10,7 @@ macro_rules! each_rpc {
             CancelJob cancel_job CancelJobRequest Accepted,
             RestartJob restart_job RestartJobRequest Accepted,
             RescaleJob rescale_job RescaleJobRequest Accepted,
+            SetScaling set_scaling SetScalingRequest Accepted,
             DeleteJob delete_job DeleteJobRequest Accepted,
             TakeSavepoint take_savepoint TakeSavepointRequest TakeSavepointResponse,
             ListCheckpoints list_checkpoints ListCheckpointsRequest ListCheckpointsResponse,

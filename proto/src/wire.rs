@@ -7,6 +7,7 @@ mod client_request;
 mod client_response;
 mod from_worker;
 mod job;
+mod scaling;
 mod to_worker;
 
 pub(crate) use client_request::AnyRequest;

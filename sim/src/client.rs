@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
+use weir_proto::client::{
+    ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, Scaling, ScalingBy, SubmitJob,
+};
 
 use crate::cluster::Cluster;
 use crate::jobs::planned;
@@ -12,6 +14,7 @@ use crate::mailbox::Mailbox;
 use crate::message::{Answer, Message};
 use crate::network::Machine;
 use crate::query::Query;
+use crate::shape::Elastic;
 use crate::worker;
 use weir_core::random::Random;
 
@@ -57,6 +60,11 @@ impl Client {
                     let wait = self.random.milliseconds(0, 800);
                     sleep(wait).await;
                     self.ask(&ClientRequest::RestartJob { job, from: None, adopted: None }).await;
+                }
+                3 | 4 if self.cluster.shape.elastic.is_some_and(|_| self.random.chance(600)) => {
+                    let scaling = if self.random.chance(300) { None } else { elastic(&self.cluster) };
+                    let scaling = scaling.unwrap_or_else(Scaling::by_hand);
+                    self.insist(&ClientRequest::SetScaling { job, scaling }).await;
                 }
                 3 | 4 => {
                     let parallelism = u32::try_from(self.random.between(1, 4)).unwrap_or(1);
@@ -162,6 +170,7 @@ fn submission(cluster: &Cluster, query: Query, parallelism: u32) -> SubmitJob {
         sql: planned.sql.clone(),
         parallelism,
         awaits_state: false,
+        scaling: elastic(cluster),
         settings: JobSettingsInfo {
             batch_rows: cluster.shape.batch_rows,
             memory_budget: cluster.shape.memory_budget,
@@ -175,6 +184,13 @@ fn submission(cluster: &Cluster, query: Query, parallelism: u32) -> SubmitJob {
             restart_stable_ms: 2000,
         },
     }
+}
+
+/// Who decides on the slots of a job: they themselves, where that is so.
+fn elastic(cluster: &Cluster) -> Option<Scaling> {
+    let Elastic { settle, max_slots } = cluster.shape.elastic?;
+    let settle_ms = u64::try_from(settle.as_millis()).unwrap_or(u64::MAX);
+    Some(Scaling { by: ScalingBy::Slots, max_slots, settle_ms, ..Scaling::default() })
 }
 
 fn word(request: &ClientRequest) -> String {

@@ -1,9 +1,12 @@
 //! What the oracle knows of a job, and what must hold of it from one look to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use weir_coordinator::cluster::{ClusterState, Job, JobStatus};
 use weir_core::{Attempt, Epoch, JobId, WorkerId};
+use weir_proto::client::ScalingDecision;
 
 /// What is known of a job.
 #[derive(Debug, Clone)]
@@ -32,6 +35,18 @@ pub struct KnownJob {
     checkpoints: Vec<(Epoch, bool, bool)>,
     /// The log that told of it is lost, and it has not been looked at since.
     log_lost: bool,
+    scaled: Scaled,
+}
+
+/// When the number of a job's slots was last decided on.
+#[derive(Debug, Clone, Default)]
+struct Scaled {
+    last: Option<ScalingDecision>,
+    /// As the leader of this term has told.
+    term: u64,
+    since: Option<Instant>,
+    /// The attempt that ran at the last look.
+    running: Option<Attempt>,
 }
 
 /// A job goes on from another checkpoint than the newest, as a user wanted: an older one, or one that it was taken back from before.
@@ -57,6 +72,7 @@ impl KnownJob {
             savepoints: BTreeSet::new(),
             checkpoints: Vec::new(),
             log_lost: false,
+            scaled: Scaled::default(),
         }
     }
 
@@ -136,6 +152,7 @@ impl KnownJob {
         if let Some(gone) = self.savepoints.iter().find(|epoch| !is_there(epoch)) {
             return Err(format!("savepoint {gone} of job {id} is gone, and nobody has deleted it"));
         }
+        self.scaled.look(id, job, term)?;
         self.status = job.status;
         self.failure = job.last_failure.as_ref().map(|failure| failure.report.clone());
         let known = |checkpoint: &weir_coordinator::cluster::Checkpoint| {
@@ -155,5 +172,29 @@ impl KnownJob {
         let most = usize::try_from(retained.max(1)).unwrap_or(usize::MAX);
         (ordinary == 0 || ordinary > most)
             .then(|| format!("{name} keeps {ordinary} checkpoints, and {most} are to be kept"))
+    }
+}
+
+impl Scaled {
+    /// A job that runs is not stopped for more slots before the last change has settled.
+    fn look(&mut self, id: JobId, job: &Job, term: u64) -> Result<(), String> {
+        let running = job.execution.as_ref().map(|_| job.attempt);
+        let last = job.scaling_decisions.last();
+        let before = std::mem::replace(self, Self { last: last.cloned(), term, running, ..self.clone() });
+        if last == before.last.as_ref() && term == before.term {
+            return Ok(());
+        }
+        self.since = Some(Instant::now());
+        let ran_on = running.is_some() && running == before.running && term == before.term;
+        let settle = job.scaling.as_ref().map(|scaling| Duration::from_millis(scaling.settle_ms));
+        match (last, before.since.map(|since| since.elapsed()), settle) {
+            (Some(last), Some(elapsed), Some(settle)) if last.to > last.from && ran_on && elapsed < settle => {
+                Err(format!(
+                    "job {id} is to be stopped for {} slots instead of {}, {elapsed:?} after the last change: that has not settled",
+                    last.to, last.from
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! - A result is right, and is there once. Results that change are at each commit those of a prefix of the input.
 //! - An attempt goes on from the newest checkpoint, or from one that a user has named; savepoints are there until a user deletes them.
 //! - Every object that a retained checkpoint needs is in the storage ([`Needed`]).
+//! - A job that takes the slots that there are is not stopped for more before the last change has settled.
 //! - What clients are told is so ([`Promises`]), and a coordinator that does not lead has nothing to propose.
 //! - Coordinators that have applied the same entries have the same state, and that state makes sense. So has a snapshot of it.
 //! - Workers are told of one leader in a term.
@@ -385,7 +386,17 @@ fn hash_of(state: &ClusterState) -> u64 {
     let jobs = state.jobs.iter().map(|(id, job)| {
         let life = (job.desired, job.status, job.attempt, job.parallelism, job.changed_at);
         let past = (job.failures, job.restarts, job.losses, &job.last_failure);
-        (id, life, past, job.last_epoch, job.start_from, &job.execution, &job.checkpoints)
+        (
+            id,
+            life,
+            past,
+            &job.scaling,
+            &job.scaling_decisions,
+            job.last_epoch,
+            job.start_from,
+            &job.execution,
+            &job.checkpoints,
+        )
     });
     let text = format!("{:?} {:?}", jobs.collect::<Vec<_>>(), state.workers);
     text.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))

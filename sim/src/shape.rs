@@ -53,6 +53,8 @@ pub struct Shape {
     pub unrest: Duration,
     /// Faults of a thousand operations: storage, commits, messages between coordinators.
     pub failing: u64,
+    /// How jobs take the slots that there are, if they do.
+    pub elastic: Option<Elastic>,
 }
 
 /// A kind of fault.
@@ -192,6 +194,7 @@ impl Shape {
         let mut memory = markers.clone().fork();
         let mut naps = memory.clone().fork();
         let mut aligned = naps.clone().fork();
+        let mut elastic = aligned.clone().fork();
         if !calm && rare.below(4) == 0 {
             faults = rare.pick(&Fault::TOGETHER).map(|together| together.to_vec()).unwrap_or_default();
         }
@@ -219,6 +222,7 @@ impl Shape {
             limits: if late.chance(200) { tiny(&mut late) } else { ExchangeLimits::default() },
             unrest: Duration::from_millis(duration) + random.milliseconds(0, 1500),
             failing: if calm || random.chance(400) { 0 } else { random.between(5, 60) },
+            elastic: None,
             rows: rows.clone(),
         };
         let trouble = naps.below(1000);
@@ -244,6 +248,10 @@ impl Shape {
             shape = Self { replace_pause: None, loses_logs: true, unrest, ..shape };
         }
         shape.rows.aligned = aligned.chance(150);
+        if !shape.is_steady() && elastic.chance(250) {
+            let (settle, max_slots) = (elastic.milliseconds(100, 700), elastic.between(2, 8));
+            shape.elastic = Some(Elastic { settle, max_slots: u32::try_from(max_slots).unwrap_or(2) });
+        }
         shape
     }
 
@@ -253,6 +261,15 @@ impl Shape {
         let unasked = self.user_pause.is_none() && self.replace_pause.is_none();
         harmless && unasked && self.failing == 0 && !self.loses_logs
     }
+}
+
+/// How jobs take the slots that there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Elastic {
+    /// For how long slots have to be there before a job is stopped for them.
+    pub settle: Duration,
+    /// The most that a job takes.
+    pub max_slots: u32,
 }
 
 /// What kind of history is wanted.

@@ -1,6 +1,7 @@
 //! The command line of everything that talks to a cluster.
 
 mod help;
+mod scaling;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,6 +14,7 @@ use weir_core::{Error, JobId, Result};
 use weir_proto::client::{JobRef, Token};
 use weir_proto::grpc::Credentials;
 
+pub use self::scaling::{AutoscaleArguments, Slots};
 use super::init_security::{self, InitSecurityArguments};
 use crate::args::{OutputArgument, ScriptArguments};
 use crate::settings::{Layers, Origin, registry};
@@ -106,6 +108,14 @@ pub struct SubmitArguments {
     #[arg(skip)]
     pub is_live: bool,
 
+    /// The fewest slots of a job that decides on them itself: with `-p auto`, or by load.
+    #[arg(long, value_name = "N")]
+    pub min_parallelism: Option<String>,
+
+    /// The most slots of such a job.
+    #[arg(long, value_name = "N")]
+    pub max_parallelism: Option<String>,
+
     /// Start the job with the state that `weir run`, or an application that embeds the engine, has kept of it in this folder. The
     /// folder is of no use to them from then on.
     #[arg(long, value_name = "DIR")]
@@ -135,6 +145,15 @@ impl SubmitArguments {
     /// If they set what does not exist or cannot be.
     pub fn layers(&self) -> Result<Layers> {
         let mut layers = self.script.layers()?;
+        let bounds = [
+            (registry::MIN_PARALLELISM, &self.min_parallelism, "--min-parallelism"),
+            (registry::MAX_PARALLELISM, &self.max_parallelism, "--max-parallelism"),
+        ];
+        for (key, value, flag) in bounds {
+            if let Some(value) = value {
+                layers.set_on_command_line(key, value, Origin::Flag(flag))?;
+            }
+        }
         if let Some(output) = self.output {
             output.set(&mut layers)?;
         }
@@ -267,15 +286,28 @@ pub enum JobsCommand {
         /// Which.
         #[command(flatten)]
         job: JobArgument,
-        /// How many subtasks each operator runs as.
-        #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-        parallelism: u32,
+        /// How many subtasks each operator runs as; `auto`: as many as there are slots for it, from now on.
+        #[arg(long, short, value_name = "N", value_parser = scaling::slots)]
+        parallelism: Slots,
         /// If slots are missing, wait until they are there.
         #[arg(long)]
         wait: bool,
         /// Return at once instead of when it runs.
         #[arg(long, conflicts_with = "wait")]
         detach: bool,
+    },
+    /// Show who decides how many slots a job has and what was decided, or change it.
+    #[command(after_help = help::AUTOSCALE)]
+    Autoscale {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// The change.
+        #[command(flatten)]
+        change: AutoscaleArguments,
+        /// How.
+        #[command(flatten)]
+        format: Format,
     },
     /// Take a savepoint: a checkpoint that is kept until it is deleted.
     Savepoint {

@@ -8,7 +8,8 @@ use weir_coordinator::doctor::{Looks, diagnose};
 use weir_core::{Attempt, Epoch, Result};
 use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSummary, status};
 
-use super::args::{JobArgument, JobsCommand};
+use super::args::{AutoscaleArguments, JobArgument, JobsCommand, Slots};
+use super::autoscale;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt, describe};
 use super::goal::Goal;
@@ -83,8 +84,18 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             wait(client, screen, &job, (!detach).then_some(Goal::Running { after: before })).await
         }
         JobsCommand::Rescale { job, parallelism, wait: waits, detach } => {
+            let parallelism = match parallelism {
+                Slots::Count(count) => count,
+                Slots::Auto => {
+                    let change = AutoscaleArguments { slots: true, ..AutoscaleArguments::default() };
+                    return autoscale::execute(client, screen, &job, &change, false).await;
+                }
+            };
             let goal = |after| (!detach).then_some(Goal::Rescaled { after, waits });
             rescale(client, screen, &job, parallelism, goal).await
+        }
+        JobsCommand::Autoscale { job, change, format } => {
+            autoscale::execute(client, screen, &job, &change, format.json).await
         }
         JobsCommand::Savepoint { job, detach } => {
             let answer = client.call(ClientRequest::TakeSavepoint { job: job.reference() }).await?;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::{Error, JobGraph, Result};
-use weir_proto::client::{JobSettingsInfo, SubmitJob};
+use weir_proto::client::{JobSettingsInfo, Scaling, ScalingBy, SubmitJob};
 use weir_sql::Plan;
 
-use crate::settings::Settings;
+use crate::settings::{Autoscaler, Settings};
 
 /// The dataflow of a script.
 ///
@@ -32,11 +32,35 @@ pub fn request(namespace: &str, sql: String, settings: &Settings, name: String, 
         parallelism: narrow(settings.parallelism),
         settings: job_settings(settings),
         awaits_state: false,
+        scaling: scaling(settings),
     }
 }
 
+/// Who decides on the slots of a job; `None` if nobody has said anything.
+fn scaling(settings: &Settings) -> Option<Scaling> {
+    let autoscaler = &settings.autoscaler;
+    let by = match autoscaler {
+        Autoscaler { enabled: true, .. } => ScalingBy::Load,
+        Autoscaler { takes_what_there_is: true, .. } => ScalingBy::Slots,
+        _ if settings.parallelism_is_given => return Some(Scaling::by_hand()),
+        _ => return None,
+    };
+    Some(Scaling {
+        by,
+        dry_run: by == ScalingBy::Load && !autoscaler.acts,
+        min_slots: narrow(autoscaler.least),
+        max_slots: narrow(autoscaler.most),
+        settle_ms: millis(autoscaler.settle),
+        target_percent: narrow(autoscaler.target_percent),
+        catch_up_ms: millis(autoscaler.catch_up),
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn job_settings(settings: &Settings) -> JobSettingsInfo {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     JobSettingsInfo {
         batch_rows: narrow(settings.batch_rows),
         memory_budget: settings.memory_budget,

@@ -12,11 +12,12 @@ use weir_core::plugin::Artifact;
 use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
     CheckpointInfo, ClusterInfo, CoordinatorInfo, JobAction, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo,
-    TokenInfo, VertexInfo, WorkerInfo, status,
+    ScalingBy, TokenInfo, VertexInfo, WorkerInfo, status,
 };
 use weir_proto::control::{Figures, Times};
 use weir_sql::shared::Declaration;
 
+use super::autoscale::decided_by;
 use super::goal::standing;
 use crate::figures::{bytes, duration, full_count, short_count};
 use crate::result;
@@ -121,6 +122,9 @@ pub fn job(job: &JobDetail, before: Before<'_>, now: i64, terminal: Terminal) ->
             facts.add("slots", format!("{slots}, and {} once they are free", summary.parallelism));
         }
         _ => facts.add("slots", summary.parallelism),
+    }
+    if job.scaling.by != ScalingBy::Hand {
+        facts.add("decided by", decided_by(&job.scaling));
     }
     facts.add("attempt", summary.attempt);
     if let Some(pause) = job.last_pause_ms {
@@ -454,7 +458,7 @@ pub fn slots(count: u32) -> String {
 }
 
 /// Times of other machines: a clock that is ahead is no reason for nonsense.
-fn since(now: i64, at: i64) -> Duration {
+pub(super) fn since(now: i64, at: i64) -> Duration {
     let elapsed = Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or(0));
     if elapsed < Duration::from_secs(1) { elapsed } else { Duration::from_secs(elapsed.as_secs()) }
 }

@@ -5,7 +5,7 @@ mod goals;
 mod output;
 
 use weir_core::{Attempt, Epoch, EventTime, Incarnation, JobId, OperatorUid, PlacedWorker, Placement, WorkerId};
-use weir_proto::client::{CheckpointInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, VertexInfo};
+use weir_proto::client::{CheckpointInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, Scaling, VertexInfo};
 use weir_proto::control::Figures;
 
 /// 2026-01-01 00:00:00 UTC.
@@ -94,6 +94,9 @@ fn detail() -> JobDetail {
         checkpoints: vec![savepoint()],
         checkpoint_in_progress: None,
         last_pause_ms: Some(900),
+        scaling: Scaling::default(),
+        scaling_decisions: Vec::new(),
+        load: None,
         graph: None,
     }
 }

@@ -78,6 +78,8 @@ impl Remote {
             detach: !is_select,
             beginning: Some(before.to_owned()),
             is_live,
+            min_parallelism: None,
+            max_parallelism: None,
             move_state: None,
             stop_on_interrupt: false,
             output: self.arguments.output,

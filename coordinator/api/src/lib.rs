@@ -25,6 +25,7 @@ mod origin;
 mod page;
 mod problem;
 mod queries;
+mod scaling;
 mod scripts;
 mod sinks;
 mod workers;
@@ -142,6 +143,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::restart))
         .routes(routes!(jobs::rescale))
+        .routes(routes!(scaling::put))
         .routes(routes!(events::job_events))
         .routes(routes!(checkpoints::list))
         .routes(routes!(checkpoints::delete))

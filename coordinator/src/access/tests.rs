@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Schema};
 use weir_core::plugin::{Artifact, FunctionKind, FunctionSignature, PluginFunction};
 use weir_core::{Attempt, CalcSpec, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
-use weir_proto::client::{AdoptedCheckpoint, JobSettingsInfo, NewToken, QuotaInfo, SubmitJob};
+use weir_proto::client::{AdoptedCheckpoint, JobSettingsInfo, NewToken, QuotaInfo, Scaling, SubmitJob};
 
 use super::*;
 use crate::cluster::{Applied, Command, Quota, Token};
@@ -53,6 +53,7 @@ fn submit(namespace: &str) -> ClientRequest {
         sql: String::new(),
         parallelism: 1,
         awaits_state: false,
+        scaling: None,
         settings: JobSettingsInfo {
             batch_rows: 1,
             memory_budget: None,
@@ -100,6 +101,7 @@ fn table() -> Vec<(ClientRequest, &'static str)> {
         (R::RestartJob { job: job(), from: None, adopted: None }, run),
         (R::RestartJob { job: job(), from: None, adopted: Some(adopted()) }, change),
         (R::RescaleJob { job: job(), parallelism: 2 }, run),
+        (R::SetScaling { job: job(), scaling: Scaling::by_hand() }, run),
         (R::DeleteJob { job: job(), discard_results: false }, change),
         (R::TakeSavepoint { job: job() }, run),
         (R::ListCheckpoints { job: job() }, see),
@@ -167,6 +169,7 @@ fn a_job_of_others_is_not_told_from_one_that_is_not_there() {
         spec,
         parallelism: 1,
         awaits_state: false,
+        scaling: None,
         at: 0,
     };
     let by = Command::By { actor: "ci".into(), command: Box::new(command) };

@@ -7,6 +7,7 @@ mod attempts;
 mod checkpoints;
 mod jobs;
 mod namespaces;
+mod scaling;
 mod tokens;
 mod workers;
 
@@ -75,11 +76,13 @@ impl ClusterState {
                 self.lose_worker(&worker, incarnation, &reason, at)
             }
             Command::DrainWorker { worker, draining } => self.drain_worker(worker, draining),
-            Command::SubmitJob { namespace, name, spec, parallelism, awaits_state, at } => {
-                self.submit_job(namespace, name, (spec, parallelism), awaits_state, at)
+            Command::SubmitJob { namespace, name, spec, parallelism, awaits_state, scaling, at } => {
+                self.submit_job((namespace, name), spec, (parallelism, scaling), awaits_state, at)
             }
             Command::AdoptState { job, checkpoint, at } => self.adopt_state(job, checkpoint, at),
-            Command::UpdateJob { job, spec, parallelism, at: _ } => self.update_job(job, spec, parallelism),
+            Command::UpdateJob { job, spec, parallelism, scaling, at: _ } => {
+                self.update_job(job, spec, parallelism, scaling)
+            }
             Command::StartAttempt { job, attempt, execution, as_before, at } => {
                 self.start_attempt(job, attempt, execution, as_before, at)
             }
@@ -96,6 +99,8 @@ impl ClusterState {
             Command::CancelJob { job, at } => self.cancel_job(job, at),
             Command::RestartJob { job, from, at } => self.restart_job(job, from, at),
             Command::RescaleJob { job, parallelism, at: _ } => self.rescale_job(job, parallelism),
+            Command::SetScaling { job, scaling, at: _ } => self.set_scaling(job, scaling),
+            Command::ScaleJob { job, decision } => self.scale_job(job, decision),
             Command::DeleteJob { job, discard } => self.delete_job(job, discard),
             Command::SetNamespace { namespace, quota } => self.set_namespace(namespace, quota),
             Command::DropNamespace { namespace } => self.drop_namespace(namespace),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Epoch, ErrorKind, Incarnation, JobId, WorkerId};
-use weir_proto::client::NewToken;
+use weir_proto::client::{NewToken, Scaling, ScalingDecision};
 
 use super::{Checkpoint, Execution, JobSpec, Quota};
 
@@ -66,6 +66,9 @@ pub enum Command {
         /// Whether it is there and stopped, until it is given the state of another job.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         awaits_state: bool,
+        /// Who decides how many they are from then on; `None`: a person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scaling: Option<Scaling>,
         /// The leader's clock.
         at: i64,
     },
@@ -86,6 +89,9 @@ pub enum Command {
         spec: Arc<JobSpec>,
         /// How many slots it shall have.
         parallelism: u32,
+        /// Who decides how many they are from then on; `None`: as it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scaling: Option<Scaling>,
         /// The leader's clock.
         at: i64,
     },
@@ -205,6 +211,22 @@ pub enum Command {
         /// The leader's clock.
         at: i64,
     },
+    /// The user says who decides how many slots a job has.
+    SetScaling {
+        /// Which job.
+        job: JobId,
+        /// How it is decided from now on.
+        scaling: Scaling,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// The leader has decided how many slots a job is to have, or would have if it were not for a dry run.
+    ScaleJob {
+        /// Which job.
+        job: JobId,
+        /// What was decided, of the parallelism that the job has.
+        decision: ScalingDecision,
+    },
     /// Forgets a job that has ended.
     DeleteJob {
         /// Which job.
@@ -287,6 +309,17 @@ impl Command {
         matches!(self.deed(), Command::SubmitJob { awaits_state: true, .. } | Command::AdoptState { .. })
     }
 
+    /// Whether it is about jobs whose slots no person decides on, of which earlier versions know nothing.
+    pub(super) fn is_about_scaling(&self) -> bool {
+        matches!(
+            self.deed(),
+            Command::SubmitJob { scaling: Some(_), .. }
+                | Command::UpdateJob { scaling: Some(_), .. }
+                | Command::SetScaling { .. }
+                | Command::ScaleJob { .. }
+        )
+    }
+
     /// Whether a copy of the state should have it soon, for the case that all coordinators are lost: what a person wanted, which
     /// nothing else tells, and which attempts there were, which tells what of the checkpoint storage counts. Checkpoints are
     /// found in the storage, and workers come anew.
@@ -303,6 +336,7 @@ impl Command {
             | Command::CancelJob { .. }
             | Command::RestartJob { .. }
             | Command::RescaleJob { .. }
+            | Command::SetScaling { .. }
             | Command::DeleteJob { .. }
             | Command::SetNamespace { .. }
             | Command::DropNamespace { .. }
@@ -318,6 +352,7 @@ impl Command {
             | Command::DrainWorker { .. }
             | Command::AttemptRunning { .. }
             | Command::RetryJob { .. }
+            | Command::ScaleJob { .. }
             | Command::CommitCheckpoint { .. } => false,
         }
     }

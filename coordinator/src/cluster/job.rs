@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weir_core::{Attempt, Epoch, ErrorKind, JobGraph, JobId, Placement};
+use weir_proto::client::{Scaling, ScalingBy, ScalingDecision};
 
 use super::{Action, Checkpoint, Refusal};
 
@@ -52,6 +53,12 @@ pub struct Job {
     pub update: Option<Arc<JobSpec>>,
     /// How many slots it shall have.
     pub parallelism: u32,
+    /// Who decides how many they are; `None`: a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// What was last decided about them without a person, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling_decisions: Vec<ScalingDecision>,
     /// What the user wants of it.
     pub desired: Desired,
     /// How far it is.
@@ -128,9 +135,31 @@ impl Job {
     /// Whether this is the job with other settings, or another parallelism, so that it may take the place of what was submitted
     /// before.
     pub fn is_updated_by(&self, spec: &JobSpec, parallelism: u32) -> bool {
+        spec.computes_like(self.wanted()) && !(self.is_run_like(spec) && self.parallelism == parallelism)
+    }
+
+    /// Whether what is to be run is the same in every way.
+    pub(super) fn is_run_like(&self, spec: &JobSpec) -> bool {
         let there = self.wanted();
-        let is_same = there.settings == spec.settings && there.graph.runs_like(&spec.graph);
-        spec.computes_like(there) && !(is_same && self.parallelism == parallelism)
+        there.settings == spec.settings && there.graph.runs_like(&spec.graph)
+    }
+
+    /// How its slots are decided on, if that changes them without a person.
+    pub fn elastic(&self) -> Option<&Scaling> {
+        self.scaling.as_ref().filter(|scaling| scaling.acts())
+    }
+
+    /// The most slots that it would take now, if it takes what there is: by load, those that the load was last found to need.
+    pub fn most_slots(&self, scaling: &Scaling) -> u32 {
+        let wanted = match scaling.by {
+            // A person may have said another number since.
+            ScalingBy::Load => {
+                let last = self.scaling_decisions.last().filter(|last| last.done && last.to == self.parallelism);
+                last.map_or(self.parallelism, |last| last.wanted)
+            }
+            ScalingBy::Hand | ScalingBy::Slots => scaling.max_slots,
+        };
+        wanted.clamp(scaling.min_slots, scaling.max_slots)
     }
 
     /// Whether this attempt is deployed or runs.

@@ -62,6 +62,15 @@ pub enum Refusal {
         /// What is different.
         difference: PlacementDifference,
     },
+    /// A decision was made about another parallelism than the job has, or it is not decided like this any more.
+    StaleScaling {
+        /// Which job.
+        job: JobId,
+        /// The parallelism that it was about.
+        from: u32,
+        /// The one that the job has.
+        parallelism: u32,
+    },
     /// A placement contradicts itself.
     BadPlacement {
         /// Which job.
@@ -275,7 +284,8 @@ impl Refusal {
             Refusal::StaleAttempt { .. }
             | Refusal::StaleIncarnation { .. }
             | Refusal::StaleEpoch { .. }
-            | Refusal::StalePlacement { .. } => RefusalKind::Stale,
+            | Refusal::StalePlacement { .. }
+            | Refusal::StaleScaling { .. } => RefusalKind::Stale,
             Refusal::BadPlacement { .. }
             | Refusal::BadName { .. }
             | Refusal::BadValue(_)

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use weir_core::{Attempt, Epoch, ErrorKind, Incarnation, JobGraph, JobId, PlacedWorker, Placement, WorkerId};
+use weir_proto::client::{Scaling, ScalingBy, ScalingDecision};
 
 use super::*;
 
@@ -18,6 +19,7 @@ mod jobs;
 mod lost;
 mod random;
 mod recovered;
+mod scaling;
 mod workers;
 
 /// A second passes with every line, unless the one before says `at` which time it is.
@@ -102,6 +104,10 @@ fn print_job(job: &Job, clock: i64) -> String {
     if let Some(from) = job.start_from {
         write!(text, ", from {from}").unwrap();
     }
+    if let Some(scaling) = &job.scaling {
+        let dry = if scaling.dry_run { ", in a dry run" } else { "" };
+        write!(text, ", {} by {:?}{dry}", job.parallelism, scaling.by).unwrap();
+    }
     if !matches!(job.desired, Desired::Running | Desired::Cancelled) && job.status.is_active() {
         write!(text, ", to be {}", job.desired).unwrap();
     }
@@ -123,6 +129,7 @@ fn job_of(command: &Command) -> Option<JobId> {
         Found { .. } | RegisterWorker { .. } | LoseWorker { .. } | DrainWorker { .. } | SubmitJob { .. } => None,
         SetNamespace { .. } | DropNamespace { .. } | ReplaceCatalog { .. } => None,
         CreateToken { .. } | RevokeToken { .. } => None,
+        SetScaling { job, .. } | ScaleJob { job, .. } => Some(*job),
         By { command, .. } => job_of(command),
     }
 }
@@ -134,6 +141,19 @@ fn option<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
 
 fn number<T: std::str::FromStr>(words: &[&str], key: &str) -> Option<T> {
     option(words, key).map(|value| value.parse().ok().unwrap())
+}
+
+/// Who decides on the slots, if the line says so: `slots min=2 max=4`, `load dry`, `hand`.
+fn scaling(words: &[&str]) -> Option<Scaling> {
+    let ways = [("hand", ScalingBy::Hand), ("slots", ScalingBy::Slots), ("load", ScalingBy::Load)];
+    let (_, by) = ways.into_iter().find(|(way, _)| words.contains(way))?;
+    Some(Scaling {
+        by,
+        dry_run: words.contains(&"dry"),
+        min_slots: number(words, "min").unwrap_or(1),
+        max_slots: number(words, "max").unwrap_or(Scaling::MOST_SLOTS),
+        ..Scaling::default()
+    })
 }
 
 fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
@@ -166,6 +186,7 @@ fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
             spec: Arc::new(spec(option(words, "definition").unwrap_or("a"), number(words, "retained").unwrap_or(2))),
             parallelism: word(2).parse().unwrap(),
             awaits_state: words.contains(&"awaiting"),
+            scaling: scaling(words),
             at,
         },
         "adopt" => Command::AdoptState {
@@ -177,6 +198,7 @@ fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
             job: job(),
             spec: Arc::new(spec(option(words, "definition").unwrap_or("a"), number(words, "retained").unwrap_or(2))),
             parallelism: word(2).parse().unwrap(),
+            scaling: scaling(words),
             at,
         },
         "start" => {
@@ -216,6 +238,15 @@ fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
         "cancel" => Command::CancelJob { job: job(), at },
         "restart" => Command::RestartJob { job: job(), from: number(words, "from").map(Epoch), at },
         "rescale" => Command::RescaleJob { job: job(), parallelism: word(2).parse().unwrap(), at },
+        "scaling" => Command::SetScaling { job: job(), scaling: scaling(words).unwrap(), at },
+        "scale" => {
+            let to = word(2).parse().unwrap();
+            let has = state.jobs.get(&job()).map_or(0, |job| job.parallelism);
+            let (from, wanted) = (number(words, "from").unwrap_or(has), number(words, "wanted").unwrap_or(to));
+            let done = !words.contains(&"dry");
+            let decision = ScalingDecision { at, from, to, wanted, done, reason: "it is so".into() };
+            Command::ScaleJob { job: job(), decision }
+        }
         "delete" => Command::DeleteJob { job: job(), discard: words.contains(&"discard") },
         "namespace" => Command::SetNamespace {
             namespace: word(1).into(),

@@ -7,7 +7,7 @@ use weir_core::{
     Attempt, Edge, Epoch, EventTime, Exchange, Expr, JobId, NodeId, NodeSpec, OutputPort, SinkSpec, SourceSpec,
     TableSpec, WatermarkSpec, WindowAggregateSpec, WindowKind, WindowSource,
 };
-use weir_proto::client::{CheckpointProgress, JobFailureInfo, JobSettingsInfo, JobSummary, VertexInfo};
+use weir_proto::client::{CheckpointProgress, JobFailureInfo, JobSettingsInfo, JobSummary, Scaling, VertexInfo};
 use weir_proto::control::Times;
 
 use super::*;
@@ -113,6 +113,9 @@ fn looks() -> [JobDetail; 2] {
             checkpoints: Vec::new(),
             checkpoint_in_progress: None,
             last_pause_ms: None,
+            scaling: Scaling::default(),
+            scaling_decisions: Vec::new(),
+            load: None,
             submitted_by: None,
             last_action: None,
             graph: Some(graph.clone()),

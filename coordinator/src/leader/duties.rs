@@ -8,6 +8,8 @@ use weir_core::{Attempt, JobId, Placement};
 
 use super::attempt::LiveAttempt;
 use super::commits::CommitAssignment;
+use super::scaling::Gain;
+use crate::autoscaler::Autoscaler;
 use crate::checkpoints::{CheckpointExecutor, Timeouts};
 use crate::cluster::Command;
 
@@ -28,6 +30,10 @@ pub struct JobDuties {
     pub last_placement: Option<Placement>,
     /// Time in which it did not process.
     pub pause: Pause,
+    /// Slots that it could have more, if it takes what there is.
+    pub gain: Gain,
+    /// What its load needs, if that decides on its slots.
+    pub autoscaler: Autoscaler,
     /// What is proposed and not applied yet.
     pub proposed: BTreeSet<Proposal>,
 }
@@ -42,6 +48,8 @@ impl JobDuties {
             waiting_for: None,
             last_placement: None,
             pause: Pause::default(),
+            gain: Gain::default(),
+            autoscaler: Autoscaler::default(),
             proposed: BTreeSet::new(),
         }
     }
@@ -86,6 +94,8 @@ pub enum Proposal {
     Commit,
     /// [`Command::EndAttempt`].
     End,
+    /// [`Command::ScaleJob`].
+    Scale,
 }
 
 impl Proposal {
@@ -99,6 +109,7 @@ impl Proposal {
             Command::CompleteCheckpoint { job, .. } => (*job, Proposal::Complete),
             Command::CommitCheckpoint { job, .. } => (*job, Proposal::Commit),
             Command::EndAttempt { job, .. } => (*job, Proposal::End),
+            Command::ScaleJob { job, .. } => (*job, Proposal::Scale),
             _ => return None,
         })
     }

@@ -22,7 +22,9 @@ mod commits;
 mod deploy;
 mod duties;
 mod leftovers;
+mod load;
 mod reconcile;
+mod scaling;
 mod sessions;
 mod workers;
 
@@ -388,5 +390,7 @@ impl Leader {
         self.checkpoints_that_are_due(context);
         self.give_up_slow_deployments(context);
         self.give_up_slow_audits(context);
+        self.share_slots_when_due(context);
+        self.look_at_loads(context);
     }
 }

@@ -8,6 +8,7 @@ use weir_proto::control::StoragePlace;
 
 use super::attempt::LiveAttempt;
 use super::duties::JobDuties;
+use super::scaling::Gain;
 use super::{Context, Leader, Operation, Proposal, StorageOperation};
 use crate::checkpoints::{AttemptConfig, Event};
 use crate::cluster::{Applied, ClusterState, Command, Execution, Job, JobStatus, Refusal, plugins_of};
@@ -21,7 +22,9 @@ impl Leader {
             Command::RegisterWorker { .. } | Command::LoseWorker { .. } | Command::DrainWorker { .. } => {
                 return self.after_worker_command(context, command, outcome);
             }
-            Command::Found { .. } | Command::SetNamespace { .. } | Command::DropNamespace { .. } => return,
+            Command::Found { .. } | Command::DropNamespace { .. } => return,
+            // A limit may be another one.
+            Command::SetNamespace { .. } => return self.share_slots(context),
             Command::ReplaceCatalog { .. } => {
                 if outcome.is_ok() {
                     self.collect_artifacts(context);
@@ -45,16 +48,25 @@ impl Leader {
                 self.jobs.of(*job).waiting_for = None;
             }
             Command::AttemptRunning { job, .. } if outcome.is_ok() => self.ran(context, *job),
+            Command::ScaleJob { job, decision } if outcome.is_ok() => self.scaled(*job, decision),
+            // What a person has changed is left alone for as long as what the leader has.
+            Command::RescaleJob { job, .. } | Command::SetScaling { job, .. } | Command::UpdateJob { job, .. } => {
+                self.jobs.of(*job).gain = Gain::default();
+            }
             Command::SubmitJob { spec, .. } => {
                 if !spec.graph.artifacts().is_empty() {
                     self.collect_artifacts(context);
                 }
+                self.share_slots(context);
                 return self.schedule(context);
             }
             _ => {}
         }
         if let Some(job) = job_of(command) {
             self.reconcile(context, job);
+        }
+        if changes_shares(command, outcome) {
+            self.share_slots(context);
         }
         self.schedule(context);
         self.dismiss_idle_workers(context);
@@ -86,6 +98,7 @@ impl Leader {
     pub(super) fn reconcile_all(&mut self, context: &mut Context<'_>) {
         let jobs: Vec<JobId> = context.state.jobs.keys().copied().collect();
         jobs.into_iter().for_each(|id| self.reconcile(context, id));
+        self.share_slots(context);
         self.schedule(context);
     }
 
@@ -205,6 +218,10 @@ impl Leader {
     /// What takes a job on that waits for slots; `None` if it has to wait.
     fn next_for(&mut self, context: &mut Context<'_>, id: JobId, job: &Job) -> Option<Command> {
         let at = context.now.wall;
+        // It is about to have another number of slots.
+        if self.is_proposed(id, Proposal::Scale) {
+            return None;
+        }
         if let Some(why) = self.waits_for_commit(context, id) {
             self.jobs.of(id).waiting_for =
                 Some(format!("results of its last checkpoint are to be committed first: {why}"));
@@ -308,6 +325,15 @@ impl Leader {
     }
 }
 
+/// Whether jobs that take what there is may have another share behind it. What was refused would be refused again.
+fn changes_shares(command: &Command, outcome: &Result<Applied, Refusal>) -> bool {
+    match command {
+        Command::CompleteCheckpoint { .. } | Command::ForgetCheckpoint { .. } => false,
+        Command::ScaleJob { .. } => outcome.is_ok(),
+        _ => true,
+    }
+}
+
 /// The job that a command is about.
 fn job_of(command: &Command) -> Option<JobId> {
     match command {
@@ -324,6 +350,8 @@ fn job_of(command: &Command) -> Option<JobId> {
         | Command::AdoptState { job, .. }
         | Command::RestartJob { job, .. }
         | Command::RescaleJob { job, .. }
+        | Command::SetScaling { job, .. }
+        | Command::ScaleJob { job, .. }
         | Command::UpdateJob { job, .. }
         | Command::DeleteJob { job, .. } => Some(*job),
         Command::Found { .. }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use weir_core::{CoordinatorId, Incarnation, JobId, WorkerId};
 use weir_monitoring::{Histogram, Samples};
+use weir_proto::client::ScalingBy;
 
 use super::Node;
 use crate::cluster::{Applied, Command, Desired, Job, JobStatus, Refusal};
@@ -52,6 +53,7 @@ struct Tally {
     completed: u64,
     failed: u64,
     written_bytes: u64,
+    rescales: u64,
     durations: Histogram,
 }
 
@@ -96,6 +98,11 @@ impl Tallies {
                 self.lost.push(LostWorker { worker, incarnation: *incarnation, at: *at, reason });
             }
             Command::RegisterWorker { worker, .. } => self.lost.retain(|lost| lost.worker != *worker),
+            Command::ScaleJob { job, decision }
+                if decision.done && decision.to != decision.from && self.is_news(decision.at) =>
+            {
+                self.jobs.entry(*job).or_default().rescales += 1;
+            }
             Command::DeleteJob { job, .. } => drop(self.jobs.remove(job)),
             _ => {}
         }
@@ -155,6 +162,9 @@ impl<S: LogStore> Node<S> {
             samples.count(&of::CHECKPOINTS_FAILED, &labels, tally.failed);
             samples.histogram(&of::CHECKPOINT_DURATION, &labels, &tally.durations);
             samples.count(&of::CHECKPOINT_WRITTEN, &labels, tally.written_bytes);
+            if job.scaling.is_some() || tally.rescales > 0 {
+                samples.count(&of::AUTOSCALER_RESCALES, &labels, tally.rescales);
+            }
         }
     }
 
@@ -207,6 +217,16 @@ impl<S: LogStore> Node<S> {
         }
         if !job.status.is_active() {
             return;
+        }
+        if let Some(scaling) = &job.scaling {
+            let load = leader.load(id).filter(|_| scaling.by == ScalingBy::Load);
+            let found = load.map(|load| load.needed_slots);
+            let decided =
+                job.scaling_decisions.last().filter(|last| last.to == job.parallelism).map(|last| last.wanted);
+            samples.count(&of::AUTOSCALER_SLOTS, &labels, found.or(decided).unwrap_or(job.parallelism).into());
+            if let Some(load) = load {
+                samples.add(&of::AUTOSCALER_LOAD, &labels, f64::from(load.load_percent) / 100.0);
+            }
         }
         let slots = job.execution.as_ref().map_or(0, |execution| execution.placement.slots.len());
         samples.count(&of::JOB_MISSING_SLOTS, &labels, u64::from(job.parallelism).saturating_sub(slots as u64));

@@ -6,7 +6,7 @@ use weir_core::bugs::{self, Bug};
 use weir_core::{Error, JobId};
 use weir_proto::client::{
     AdoptedCheckpoint, Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo,
-    QuotaInfo, SubmitJob,
+    QuotaInfo, Scaling, ScalingBy, SubmitJob,
 };
 use weir_state::layout;
 
@@ -82,6 +82,7 @@ impl<S: LogStore> Node<S> {
             ClientRequest::RescaleJob { job, parallelism } => {
                 Command::RescaleJob { job: self.find(&job)?, parallelism, at }
             }
+            ClientRequest::SetScaling { job, scaling } => Command::SetScaling { job: self.find(&job)?, scaling, at },
             ClientRequest::DeleteJob { job, discard_results } => {
                 Command::DeleteJob { job: self.find(&job)?, discard: discard_results }
             }
@@ -250,14 +251,46 @@ pub(super) fn answer(outcome: &Result<Applied, Refusal>) -> Result<ClientRespons
 
 /// A new job; or one that is there and is to be run another way.
 fn submission(state: &ClusterState, submit: SubmitJob, at: i64) -> Command {
-    let SubmitJob { namespace, name, graph, fingerprint, sql, parallelism, settings, awaits_state } = submit;
+    let SubmitJob { namespace, name, graph, fingerprint, sql, parallelism, settings, scaling, awaits_state } = submit;
     let spec = Arc::new(JobSpec { graph, fingerprint, sql, settings: settings_of(&settings) });
-    let there = state.job_by_name(&namespace, &name);
-    let is_updated =
-        |there: &Job| !awaits_state && there.status != JobStatus::Finished && there.is_updated_by(&spec, parallelism);
+    let goes_on =
+        |there: &Job| !awaits_state && there.status != JobStatus::Finished && spec.computes_like(there.wanted());
+    let there = state.job_by_name(&namespace, &name).filter(|(_, there)| goes_on(there));
+    let (parallelism, scaling) = match there {
+        Some((_, there)) => scaling_of(there, parallelism, scaling),
+        None => scaling_of_new(parallelism, scaling),
+    };
+    let is_updated = |there: &Job| scaling.is_some() || there.is_updated_by(&spec, parallelism);
     match there.filter(|(_, there)| is_updated(there)) {
-        Some((job, _)) => Command::UpdateJob { job, spec, parallelism, at },
-        None => Command::SubmitJob { namespace, name, spec, parallelism, awaits_state, at },
+        Some((job, _)) => Command::UpdateJob { job, spec, parallelism, scaling, at },
+        None => Command::SubmitJob { namespace, name, spec, parallelism, awaits_state, scaling, at },
+    }
+}
+
+/// How many slots a new job begins with, and who decides how many it has then, if not a person.
+fn scaling_of_new(parallelism: u32, scaling: Option<Scaling>) -> (u32, Option<Scaling>) {
+    let scaling = scaling.filter(|scaling| scaling.by != ScalingBy::Hand);
+    let bounds =
+        scaling.as_ref().filter(|scaling| scaling.acts()).map(|scaling| (scaling.min_slots, scaling.max_slots));
+    // Bounds that are none are refused when this is applied.
+    let parallelism = bounds.map_or(parallelism, |(least, most)| parallelism.max(least).min(most));
+    (parallelism, scaling)
+}
+
+/// The same for a job that is there; `None`: it is decided on as before. What is submitted again and again, by a pipeline, does not take
+/// back what the load has decided meanwhile.
+fn scaling_of(there: &Job, parallelism: u32, scaling: Option<Scaling>) -> (u32, Option<Scaling>) {
+    match (there.scaling.as_ref(), scaling) {
+        (None, None) => (parallelism, None),
+        (None, Some(new)) if new.by == ScalingBy::Hand => (parallelism, None),
+        (Some(old), None) => (if old.acts() { there.parallelism } else { parallelism }, None),
+        (Some(old), Some(new)) if new.by == ScalingBy::Hand && old.by == ScalingBy::Load => {
+            (if old.acts() { there.parallelism } else { parallelism }, None)
+        }
+        (old, Some(new)) => {
+            let parallelism = if new.acts() { there.parallelism } else { parallelism };
+            (parallelism, Some(new).filter(|new| Some(new) != old))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use weir_core::{
     Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, Marker, MarkerKind, NodeSpec, OperatorSpec,
     OperatorUid, Parallelism, SinkSpec, TableSpec, WorkerId,
 };
-use weir_proto::client::{Caller, ClientRequest, JobRef, JobSettingsInfo, SubmitJob};
+use weir_proto::client::{Caller, ClientRequest, JobRef, JobSettingsInfo, Scaling, SubmitJob};
 use weir_proto::control::{AttemptPhase, AttemptStatus, Failure, Heartbeat, Report, StoragePlace};
 use weir_state::{EpochContent, LocalStorage, SinkCommittables, Storage, Storages};
 
@@ -24,6 +24,7 @@ mod leftovers;
 mod markers;
 mod patience;
 mod plugins;
+mod scaling;
 mod slots;
 mod updates;
 
@@ -199,6 +200,16 @@ impl Cluster {
     }
 
     fn submit_with(&mut self, graph: JobGraph, parallelism: u32, interval: u64) -> Result<ClientResponse, ClientError> {
+        self.submit_scaled(graph, parallelism, interval, None)
+    }
+
+    fn submit_scaled(
+        &mut self,
+        graph: JobGraph,
+        parallelism: u32,
+        interval: u64,
+        scaling: Option<Scaling>,
+    ) -> Result<ClientResponse, ClientError> {
         let settings = self.settings(interval);
         self.ask(ClientRequest::SubmitJob(SubmitJob {
             namespace: "default".into(),
@@ -209,6 +220,7 @@ impl Cluster {
             parallelism,
             settings,
             awaits_state: false,
+            scaling,
         }))
     }
 

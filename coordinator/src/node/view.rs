@@ -142,6 +142,9 @@ fn detail(now: Now, leader: &Leader, id: JobId, job: &Job) -> JobDetail {
             running_ms: milliseconds(now.elapsed.saturating_sub(started)),
         }),
         last_pause_ms: leader.last_pause(id).map(milliseconds),
+        scaling: job.scaling.clone().unwrap_or_default(),
+        scaling_decisions: job.scaling_decisions.clone(),
+        load: leader.load(id).cloned(),
         graph: None,
     }
 }

@@ -77,6 +77,7 @@ fn commands() -> Vec<Command> {
             spec: Arc::new(spec),
             parallelism: 1,
             awaits_state: false,
+            scaling: None,
             at,
         },
         Command::StartAttempt { job, attempt, execution, as_before: false, at },

@@ -112,6 +112,8 @@ bugs! {
     OverbookedSlots = "overbooked-slots",
     /// Workers that are being drained get new work.
     DrainIgnored = "drain-ignored",
+    /// A job that runs is stopped for more slots as soon as they are there.
+    HastyGain = "hasty-gain",
 
     // Between subtasks.
     /// An operator with several inputs does not wait for the marker on all of them.

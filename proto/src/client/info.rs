@@ -11,6 +11,7 @@ use weir_core::{
     WorkerId,
 };
 
+use super::{LoadInfo, Scaling, ScalingDecision};
 use crate::control::Figures;
 
 /// Words of [`JobSummary::status`] and [`JobSummary::desired`]. They are text on the wire, so that a client can show a word that
@@ -151,6 +152,12 @@ pub struct JobDetail {
     pub checkpoint_in_progress: Option<CheckpointProgress>,
     /// Of the last rescale or restart, in milliseconds: from the end of one attempt's processing to the start of the next.
     pub last_pause_ms: Option<u64>,
+    /// Who decides how many slots it has.
+    pub scaling: Scaling,
+    /// What was last decided about them without a person, oldest first.
+    pub scaling_decisions: Vec<ScalingDecision>,
+    /// What its load was found to be, if that decides on its slots.
+    pub load: Option<LoadInfo>,
     /// Its dataflow, if it was asked for; for programs that plan, not for people.
     #[serde(skip)]
     pub graph: Option<Arc<JobGraph>>,

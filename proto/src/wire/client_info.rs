@@ -7,7 +7,7 @@ use weir_core::{Attempt, CoordinatorId, Epoch, Error, ErrorKind, Incarnation, Op
 use super::{all, job_id, named, required, unknown};
 use crate::client::{
     CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, Grant, JobAction, JobDetail, JobFailureInfo,
-    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, TokenInfo, VertexInfo, WorkerInfo, WorkerJob,
+    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, Scaling, TokenInfo, VertexInfo, WorkerInfo, WorkerJob,
 };
 use crate::generated::client::v1 as wire;
 use crate::json;
@@ -111,6 +111,9 @@ impl From<&JobDetail> for wire::JobDetail {
             checkpoint_in_progress: info.checkpoint_in_progress.as_ref().map(Into::into),
             last_pause_ms: info.last_pause_ms,
             graph: info.graph.as_ref().map(json::encode_deep),
+            scaling: (info.scaling != Scaling::default()).then(|| (&info.scaling).into()),
+            scaling_decisions: info.scaling_decisions.iter().map(Into::into).collect(),
+            load: info.load.as_ref().map(Into::into),
         }
     }
 }
@@ -131,6 +134,9 @@ impl TryFrom<wire::JobDetail> for JobDetail {
             checkpoints: all(info.checkpoints, TryInto::try_into)?,
             checkpoint_in_progress: info.checkpoint_in_progress.map(Into::into),
             last_pause_ms: info.last_pause_ms,
+            scaling: info.scaling.map(TryInto::try_into).transpose()?.unwrap_or_default(),
+            scaling_decisions: all(info.scaling_decisions, |decision| Ok(decision.into()))?,
+            load: info.load.map(Into::into),
             graph: info.graph.map(|graph| json::decode_graph(&graph, "JobDetail.graph")).transpose()?.map(Arc::new),
         })
     }

@@ -59,6 +59,9 @@ impl From<&ClientRequest> for AnyRequest {
             ClientRequest::RescaleJob { job, parallelism } => {
                 AnyRequest::RescaleJob(wire::RescaleJobRequest { job: reference(job), parallelism: *parallelism })
             }
+            ClientRequest::SetScaling { job, scaling } => {
+                AnyRequest::SetScaling(wire::SetScalingRequest { job: reference(job), scaling: Some(scaling.into()) })
+            }
             ClientRequest::DeleteJob { job, discard_results } => {
                 AnyRequest::DeleteJob(wire::DeleteJobRequest { job: reference(job), discard_results: *discard_results })
             }
@@ -152,6 +155,10 @@ impl TryFrom<AnyRequest> for ClientRequest {
             AnyRequest::RescaleJob(rescale) => ClientRequest::RescaleJob {
                 job: job_ref(rescale.job, "RescaleJobRequest.job")?,
                 parallelism: parallelism(rescale.parallelism, "RescaleJobRequest.parallelism")?,
+            },
+            AnyRequest::SetScaling(set) => ClientRequest::SetScaling {
+                job: job_ref(set.job, "SetScalingRequest.job")?,
+                scaling: required(set.scaling, "SetScalingRequest.scaling")?.try_into()?,
             },
             AnyRequest::DeleteJob(delete) => ClientRequest::DeleteJob {
                 job: job_ref(delete.job, "DeleteJobRequest.job")?,
@@ -259,6 +266,7 @@ impl From<&SubmitJob> for wire::SubmitJobRequest {
             parallelism: job.parallelism,
             settings: Some((&job.settings).into()),
             awaits_state: job.awaits_state,
+            scaling: job.scaling.as_ref().map(Into::into),
         }
     }
 }
@@ -276,6 +284,7 @@ impl TryFrom<wire::SubmitJobRequest> for SubmitJob {
             parallelism: parallelism(job.parallelism, "SubmitJobRequest.parallelism")?,
             settings: required(job.settings, "SubmitJobRequest.settings")?.into(),
             awaits_state: job.awaits_state,
+            scaling: job.scaling.map(TryInto::try_into).transpose()?,
         })
     }
 }

@@ -31,9 +31,25 @@ Examples:
   weir jobs stop delays                     with a savepoint; `restart` goes on from there
   weir jobs stop delays --drain             its windows fire first: the input counts as ended
   weir jobs rescale delays -p 8             go on with 8 slots; says so if there are fewer, and --wait waits for them
+  weir jobs rescale delays -p auto          as many as there are slots for it, from now on
+  weir jobs autoscale delays --dry-run      what its load would decide; --on has it done
+  weir jobs autoscale delays                what was decided, and why
   weir jobs restart delays --from 12        go back to checkpoint 12
   weir jobs cancel delays && weir jobs delete delays
   weir jobs delete delays --discard-results without results that are decided and cannot be made visible any more";
+
+pub(super) const AUTOSCALE: &str = "\
+Examples:
+  weir jobs autoscale delays                          who decides, what the load is, and what was decided
+  weir jobs autoscale delays --dry-run --max 8        say what would be done
+  weir jobs autoscale delays --on --min 2 --max 8     as many as keep its busiest part at 70 %
+  weir jobs autoscale delays --target 50              change one of the numbers, and leave the others
+  weir jobs autoscale delays --slots --max 16         as many as there are, as with -p auto
+  weir jobs autoscale delays --off                    keep those that it has
+
+A change stops the job with a checkpoint and has it go on from there, with no row lost or written twice. It is made when the reason for it
+has held for as long as --settle says (a minute if nothing is said), and the job is left alone for as long behind it. Where slots are lost
+it goes on with fewer at once.";
 
 pub(super) const WORKERS: &str = "\
 Examples:

@@ -13,7 +13,7 @@ use weir_coordinator::server::{Message, NodeHandle};
 use weir_core::{Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobId, OperatorSpec, WorkerId};
 use weir_proto::client::{
     CheckpointInfo, ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobDetail, JobFailureInfo, JobRef,
-    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, SubmitJob, WorkerInfo, WorkerJob,
+    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, Scaling, SubmitJob, WorkerInfo, WorkerJob,
 };
 
 use crate::weir::{Ran, command, file, path};
@@ -127,6 +127,9 @@ fn detail(summary: JobSummary) -> ClientResponse {
         checkpoints: Vec::new(),
         checkpoint_in_progress: None,
         last_pause_ms: None,
+        scaling: Scaling::default(),
+        scaling_decisions: Vec::new(),
+        load: None,
         graph: None,
     }))
 }

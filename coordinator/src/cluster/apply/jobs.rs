@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use weir_core::{Attempt, Epoch, JobId};
+use weir_proto::client::{Scaling, ScalingBy};
 
+use super::scaling::{check_scaling, kept_scaling};
 use super::workers::MAX_SLOTS;
 use super::{Applied, check_name};
 use crate::cluster::{Checkpoint, ClusterState, Desired, Job, JobDifference, JobSpec, JobStatus, Refusal};
@@ -14,14 +16,15 @@ const MOST_ADOPTED: u64 = 1 << 48;
 impl ClusterState {
     pub(super) fn submit_job(
         &mut self,
-        namespace: String,
-        name: String,
-        (spec, parallelism): (Arc<JobSpec>, u32),
+        (namespace, name): (String, String),
+        spec: Arc<JobSpec>,
+        (parallelism, scaling): (u32, Option<Scaling>),
         awaits_state: bool,
         at: i64,
     ) -> Result<Applied, Refusal> {
         check_name("job", &name)?;
         check_parallelism(parallelism)?;
+        scaling.as_ref().map_or(Ok(()), check_scaling)?;
         if !self.namespaces.contains_key(&namespace) {
             return Err(Refusal::NoSuchNamespace(namespace));
         }
@@ -48,6 +51,8 @@ impl ClusterState {
             spec,
             update: None,
             parallelism,
+            scaling: scaling.and_then(kept_scaling),
+            scaling_decisions: Vec::new(),
             desired,
             status,
             attempt: Attempt::default(),
@@ -72,8 +77,15 @@ impl ClusterState {
     }
 
     /// What runs goes on as it is; it is up to the leader to end it with a checkpoint and to start the next attempt.
-    pub(super) fn update_job(&mut self, id: JobId, spec: Arc<JobSpec>, parallelism: u32) -> Result<Applied, Refusal> {
+    pub(super) fn update_job(
+        &mut self,
+        id: JobId,
+        spec: Arc<JobSpec>,
+        parallelism: u32,
+        scaling: Option<Scaling>,
+    ) -> Result<Applied, Refusal> {
         check_parallelism(parallelism)?;
+        scaling.as_ref().map_or(Ok(()), check_scaling)?;
         self.change(id, |state, job| {
             let (namespace, name) = (job.namespace.clone(), job.name.clone());
             if job.status == JobStatus::Finished {
@@ -85,6 +97,13 @@ impl ClusterState {
             let before = std::mem::replace(&mut job.parallelism, parallelism);
             if parallelism > before && job.status.is_active() {
                 state.admit_slots(id, job)?;
+            }
+            if let Some(scaling) = scaling {
+                job.scaling = kept_scaling(scaling);
+                // No attempt has to end for another way to decide.
+                if job.is_run_like(&spec) {
+                    return Ok(Applied::Updated { job: id });
+                }
             }
             // Its checkpoints know the job by the fingerprint that it was submitted with.
             let JobSpec { graph, fingerprint: _, sql, settings } = &*spec;
@@ -181,11 +200,13 @@ impl ClusterState {
                 return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be rescaled" });
             }
             let before = std::mem::replace(&mut job.parallelism, parallelism);
+            // Who says how many wants those, and not as many as there are.
+            let followed = job.scaling.take_if(|scaling| scaling.by == ScalingBy::Slots).is_some();
             // To ask for less is allowed also where the limit was lowered under what is used.
             if parallelism > before && job.status.is_active() {
                 state.admit_slots(id, job)?;
             }
-            Ok(if before == parallelism { Applied::Unchanged } else { Applied::Changed })
+            Ok(if before == parallelism && !followed { Applied::Unchanged } else { Applied::Changed })
         })
     }
 
@@ -204,7 +225,7 @@ impl ClusterState {
     }
 }
 
-fn check_parallelism(parallelism: u32) -> Result<(), Refusal> {
+pub(super) fn check_parallelism(parallelism: u32) -> Result<(), Refusal> {
     match parallelism {
         0 => Err(Refusal::BadValue("a job has a parallelism of at least 1")),
         1..=MAX_SLOTS => Ok(()),

@@ -90,6 +90,7 @@ fn action(command: &Command) -> Option<(Option<JobId>, &'static str, i64)> {
         Command::CancelJob { job, at } => Some((Some(*job), "cancel", *at)),
         Command::RestartJob { job, at, .. } => Some((Some(*job), "restart", *at)),
         Command::RescaleJob { job, at, .. } => Some((Some(*job), "rescale", *at)),
+        Command::SetScaling { job, at, .. } => Some((Some(*job), "set-scaling", *at)),
         _ => None,
     }
 }

@@ -78,6 +78,12 @@ impl fmt::Display for Refusal {
             Refusal::StalePlacement { job, difference } => {
                 write!(f, "job {job} cannot be placed like this any more: {difference}")
             }
+            Refusal::StaleScaling { job, from, parallelism } => {
+                write!(
+                    f,
+                    "job {job} cannot be scaled like this any more: it was about {from} slots, and it has {parallelism}"
+                )
+            }
             Refusal::BadPlacement { job, reason } => write!(f, "a placement of job {job} is wrong: {reason}"),
             Refusal::BadName { of, name } => write!(f, "{name:?} cannot be the name of a {of}"),
             Refusal::BadValue(what) => f.write_str(what),

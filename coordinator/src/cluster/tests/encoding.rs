@@ -38,6 +38,7 @@ fn commands() -> Vec<(Command, &'static str)> {
                 spec: Arc::new(spec("a", 2)),
                 parallelism: 2,
                 awaits_state: false,
+                scaling: None,
                 at,
             },
             concat!(
@@ -56,7 +57,7 @@ fn commands() -> Vec<(Command, &'static str)> {
             ),
         ),
         (
-            Command::UpdateJob { job, spec: Arc::new(spec("a", 2)), parallelism: 2, at },
+            Command::UpdateJob { job, spec: Arc::new(spec("a", 2)), parallelism: 2, scaling: None, at },
             concat!(
                 r#"{"UpdateJob":{"job":7,"spec":{"graph":{"nodes":[]},"fingerprint":"a","#,
                 r#""sql":"INSERT INTO sink SELECT * FROM source","settings":{"batch_rows":8192,"checkpoint_interval_ms":10000,"#,
@@ -108,6 +109,35 @@ fn commands() -> Vec<(Command, &'static str)> {
             Command::RescaleJob { job, parallelism: 4, at },
             r#"{"RescaleJob":{"job":7,"parallelism":4,"at":1700000000000}}"#,
         ),
+        (
+            Command::SetScaling {
+                job,
+                scaling: Scaling {
+                    by: ScalingBy::Load,
+                    dry_run: true,
+                    min_slots: 2,
+                    max_slots: 8,
+                    settle_ms: 30_000,
+                    target_percent: 60,
+                    catch_up_ms: 120_000,
+                },
+                at,
+            },
+            concat!(
+                r#"{"SetScaling":{"job":7,"scaling":{"by":"load","dry_run":true,"min_slots":2,"max_slots":8,"#,
+                r#""settle_ms":30000,"target_percent":60,"catch_up_ms":120000},"at":1700000000000}}"#,
+            ),
+        ),
+        (
+            Command::ScaleJob {
+                job,
+                decision: ScalingDecision { at, from: 2, to: 3, wanted: 4, done: true, reason: "busy".into() },
+            },
+            concat!(
+                r#"{"ScaleJob":{"job":7,"decision":{"at":1700000000000,"from":2,"to":3,"wanted":4,"done":true,"#,
+                r#""reason":"busy"}}}"#,
+            ),
+        ),
         (Command::DeleteJob { job, discard: false }, r#"{"DeleteJob":{"job":7}}"#),
         (Command::DeleteJob { job, discard: true }, r#"{"DeleteJob":{"job":7,"discard":true}}"#),
         (
@@ -149,6 +179,7 @@ fn commands_are_written_as_they_always_were() {
     for (command, golden) in commands() {
         let bytes = command.to_bytes();
         let since = match command {
+            Command::SetScaling { .. } | Command::ScaleJob { .. } => 8,
             Command::AdoptState { .. } => 7,
             Command::UpdateJob { .. } => 2,
             Command::StartAttempt { as_before: true, .. } => 3,
@@ -171,6 +202,7 @@ fn what_is_given_the_state_of_another_job_is_read_by_no_earlier_version() {
         spec: Arc::new(spec("a", 2)),
         parallelism: 1,
         awaits_state,
+        scaling: None,
         at: 1,
     };
     assert_eq!(submit(false).to_bytes()[0], 1);
@@ -185,6 +217,38 @@ fn what_is_given_the_state_of_another_job_is_read_by_no_earlier_version() {
     }
 }
 
+/// Coordinators of earlier versions would have another number of slots for the job than those beside them.
+#[test]
+fn what_is_about_scaling_is_read_by_no_earlier_version() {
+    let scaling = || Some(Scaling { by: ScalingBy::Slots, ..Scaling::default() });
+    let submit = |scaling| Command::SubmitJob {
+        namespace: "default".into(),
+        name: "elastic".into(),
+        spec: Arc::new(spec("a", 2)),
+        parallelism: 1,
+        awaits_state: false,
+        scaling,
+        at: 1,
+    };
+    let update =
+        |scaling| Command::UpdateJob { job: JobId(1), spec: Arc::new(spec("a", 2)), parallelism: 1, scaling, at: 1 };
+    assert_eq!((submit(None).to_bytes()[0], update(None).to_bytes()[0]), (1, 2));
+    for command in [submit(scaling()), update(scaling())] {
+        let by = Command::By { actor: "ci".into(), command: Box::new(command.clone()) };
+        for command in [command, by] {
+            let bytes = command.to_bytes();
+            assert_eq!(bytes[0], 8, "{command:?}");
+            assert_eq!(Command::from_bytes(&bytes).unwrap(), command);
+        }
+    }
+    for script in ["submit orders 1 slots", "submit orders 1 slots\n scale 1 2\n scaling 1 hand"] {
+        let state = run(script);
+        let bytes = state.to_bytes();
+        assert!(bytes.starts_with(b"weir-cluster 6 "), "{script}");
+        assert_eq!(ClusterState::from_bytes(&bytes, "s").unwrap(), state);
+    }
+}
+
 /// Coordinators of earlier versions would leave the functions out, and delete files that they do not know to be needed.
 #[test]
 fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
@@ -195,6 +259,7 @@ fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
         spec: Arc::new(calling()),
         parallelism: 1,
         awaits_state: false,
+        scaling: None,
         at: 1,
     };
     let declared = Command::ReplaceCatalog {
@@ -202,7 +267,7 @@ fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
         version: 0,
         statements: vec![format!("CREATE FUNCTION f() RETURNS BIGINT AS 'f' USING ARTIFACT 'a 1 {}'", "ab".repeat(32))],
     };
-    let updated = Command::UpdateJob { job: JobId(1), spec: Arc::new(calling()), parallelism: 1, at: 1 };
+    let updated = Command::UpdateJob { job: JobId(1), spec: Arc::new(calling()), parallelism: 1, scaling: None, at: 1 };
     for command in [submitted.clone(), declared.clone(), updated.clone()] {
         let by = Command::By { actor: "ci".into(), command: Box::new(command.clone()) };
         for command in [command, by] {
@@ -231,6 +296,7 @@ fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
         spec: Arc::new(spec("b", 2)),
         parallelism: 1,
         awaits_state: false,
+        scaling: None,
         at: 1,
     };
     let mut state = with(&[&plain]);
@@ -251,10 +317,10 @@ fn every_command_has_its_golden_bytes() {
 #[test]
 fn a_command_of_a_later_version_is_named_and_not_guessed() {
     let mut bytes = Command::DeleteJob { job: JobId(1), discard: false }.to_bytes();
-    bytes[0] = 8;
+    bytes[0] = 9;
     let error = Command::from_bytes(&bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
-    assert_eq!(error.to_string(), "a command of the log has format 8, which this version of Weir cannot read");
+    assert_eq!(error.to_string(), "a command of the log has format 9, which this version of Weir cannot read");
     for damaged in [&b""[..], b"\x00{}", b"\x01{}", b"\x01{\"Dele"] {
         assert_eq!(Command::from_bytes(damaged).unwrap_err().kind(), ErrorKind::Data);
     }
@@ -278,8 +344,8 @@ fn the_state_comes_back_as_it_was_or_not_at_all() {
         assert!(ClusterState::from_bytes(&damaged, "s").is_err(), "byte {position}");
     }
     assert!(ClusterState::from_bytes(&bytes[..bytes.len() - 1], "s").is_err());
-    let error = ClusterState::from_bytes(b"weir-cluster 6 else\n{}", "s").unwrap_err();
-    assert_eq!(error.to_string(), "the cluster's state s has format 6, which this version of Weir cannot read");
+    let error = ClusterState::from_bytes(b"weir-cluster 7 else\n{}", "s").unwrap_err();
+    assert_eq!(error.to_string(), "the cluster's state s has format 7, which this version of Weir cannot read");
 }
 
 /// A snapshot is read by later versions.
@@ -358,6 +424,7 @@ fn a_dataflow_with_a_long_condition_can_be_read_back() {
         spec,
         parallelism: 2,
         awaits_state: false,
+        scaling: None,
         at: 1,
     };
     let bytes = command.to_bytes();

@@ -94,12 +94,12 @@ fn a_job_keeps_the_name_that_its_checkpoints_know_it_by() {
     state.jobs.get_mut(&JobId(1)).unwrap().spec = Arc::new(spec(&known, 1));
     let renamed = spec("another name for it", 1);
     assert!(renamed.computes_like(&spec(&known, 9)) && !renamed.computes_like(&spec("another job", 1)));
-    let update = Command::UpdateJob { job: JobId(1), spec: Arc::new(renamed), parallelism: 1, at: 0 };
+    let update = Command::UpdateJob { job: JobId(1), spec: Arc::new(renamed), parallelism: 1, scaling: None, at: 0 };
     state.apply(update).unwrap();
     assert_eq!(state.jobs[&JobId(1)].spec.fingerprint, known);
     let (namespace, name) = (DEFAULT_NAMESPACE.to_owned(), "orders".to_owned());
     let spec = Arc::new(spec("another name for it", 1));
-    let again = Command::SubmitJob { namespace, name, spec, parallelism: 1, awaits_state: false, at: 0 };
+    let again = Command::SubmitJob { namespace, name, spec, parallelism: 1, awaits_state: false, scaling: None, at: 0 };
     assert_eq!(state.apply(again).unwrap(), Applied::Submitted { job: JobId(1), already_there: true });
 }
 
@@ -112,6 +112,7 @@ fn names_have_bounds() {
         spec: Arc::new(spec("a", 1)),
         parallelism: 1,
         awaits_state: false,
+        scaling: None,
         at: 0,
     };
     assert_eq!(state.apply(submit("")).unwrap_err().kind(), RefusalKind::Invalid);

@@ -55,12 +55,14 @@ pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command 
             spec: Arc::new(spec(if how % 5 == 0 { "b" } else { "a" }, u32::from(how % 3))),
             parallelism: u32::from(how % 4) + u32::from(!wrong),
             awaits_state: how % 7 == 0,
+            scaling: (how % 4 == 1).then(|| scaling(how)),
             at,
         },
         18..20 => Command::UpdateJob {
             job,
             spec: Arc::new(spec(if how % 5 == 0 { "b" } else { "a" }, u32::from(how % 3))),
             parallelism: u32::from(how % 4) + u32::from(!wrong),
+            scaling: (how % 4 == 2).then(|| scaling(how)),
             at,
         },
         20..22 => Command::SetNamespace {
@@ -73,6 +75,7 @@ pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command 
             version: state.namespaces.get("blue").map_or(0, |blue| blue.catalog.version) + u64::from(wrong),
             statements: vec![format!("CREATE VIEW v AS SELECT {how}")],
         },
+        23..72 if how % 8 > 5 && there.is_some_and(|job| job.scaling.is_some()) => scale(state, job, choice, at),
         // What the leader would do next with the job.
         23..72 => match status {
             Some(JobStatus::Scheduling) if there.is_some_and(|job| job.uncommitted().is_none()) => {
@@ -103,10 +106,29 @@ pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command 
         85..92 => Command::RestartJob { job, from: (how % 2 == 0).then(some_epoch), at },
         92..95 => Command::RescaleJob { job, parallelism: u32::from(how % 4) + u32::from(!wrong), at },
         95..97 => Command::DeleteJob { job, discard: false },
+        97 if how % 2 == 0 => Command::SetScaling { job, scaling: scaling(how / 2), at },
+        98 if how % 2 == 0 => scale(state, job, choice, at),
         97 => Command::EndAttempt { job, attempt, at },
         98 => Command::RetryJob { job, attempt, at },
         _ => Command::Found { cluster: "other".into(), storage: String::new() },
     }
+}
+
+/// As the leader would decide, or about another number than the job has.
+fn scale(state: &ClusterState, job: JobId, choice: Choice, at: i64) -> Command {
+    let Choice { how, wrong, .. } = choice;
+    let there = state.jobs.get(&job);
+    let from = there.map_or(0, |job| job.parallelism) + u32::from(wrong);
+    let to = state.shares().get(&job).copied().unwrap_or(1 + u32::from(how % 4));
+    let done = there.and_then(|job| job.scaling.as_ref()).is_none_or(Scaling::acts);
+    Command::ScaleJob { job, decision: ScalingDecision { at, from, to, wanted: to, done, reason: String::new() } }
+}
+
+fn scaling(how: u8) -> Scaling {
+    let by = [ScalingBy::Hand, ScalingBy::Slots, ScalingBy::Slots, ScalingBy::Load][usize::from(how % 4)];
+    let min_slots = u32::from(how / 4 % 4);
+    let dry_run = how % 16 > 12;
+    Scaling { by, dry_run, min_slots, max_slots: min_slots + u32::from(how / 16 % 3), ..Scaling::default() }
 }
 
 /// As the leader would, or with something that is not so any more.
@@ -256,7 +278,7 @@ fn histories_come_by_every_status_and_every_command() {
         .unwrap();
     }
     let statuses = 8;
-    let commands = 22;
+    let commands = 24;
     assert_eq!(seen.len(), statuses + commands + 1, "{seen:?}");
     assert!(seen.values().all(|count| *count >= 5), "{seen:?}");
     assert!(accepted * 2 > refused, "{accepted} accepted, {refused} refused");

@@ -14,6 +14,7 @@ fn named(cluster: &mut Cluster, name: &str, graph: JobGraph) -> ClientRequest {
         parallelism: 1,
         settings,
         awaits_state: false,
+        scaling: None,
     })
 }
 

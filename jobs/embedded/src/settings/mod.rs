@@ -28,6 +28,10 @@ pub struct Settings {
     pub name: Option<String>,
     /// `parallelism.default`.
     pub parallelism: usize,
+    /// Whether somebody has said how many, or that it is to be `auto`.
+    pub parallelism_is_given: bool,
+    /// `parallelism.default` = `auto`, and `job.autoscaler.*`.
+    pub autoscaler: Autoscaler,
     /// `execution.compute-threads`.
     pub compute_threads: usize,
     /// `execution.batch-rows`.
@@ -62,6 +66,27 @@ pub struct Settings {
     pub output: Option<Output>,
     /// `client.quiet`.
     pub quiet: bool,
+}
+
+/// How the number of a job's slots in a cluster changes by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Autoscaler {
+    /// It takes the slots that there are.
+    pub takes_what_there_is: bool,
+    /// `job.autoscaler.enabled`: it takes those that its load needs.
+    pub enabled: bool,
+    /// `job.autoscaler.scaling.enabled`: it is done, and not only said.
+    pub acts: bool,
+    /// `job.autoscaler.min-parallelism`.
+    pub least: usize,
+    /// `job.autoscaler.max-parallelism`.
+    pub most: usize,
+    /// `job.autoscaler.stabilization.interval`.
+    pub settle: Duration,
+    /// `job.autoscaler.utilization.target`, in percent.
+    pub target_percent: usize,
+    /// `job.autoscaler.catch-up.duration`.
+    pub catch_up: Duration,
 }
 
 /// What happens to a job in a cluster after a failure.
@@ -109,7 +134,21 @@ impl Settings {
         let duration_or_off = |key| Some(present(key).duration()).filter(|duration| !duration.is_zero());
         Self {
             name: text(registry::PIPELINE_NAME),
-            parallelism: cores_or(registry::PARALLELISM),
+            parallelism: match layers.get(registry::PARALLELISM) {
+                Some(Value::Auto) | None => cores,
+                Some(count) => count.count(),
+            },
+            parallelism_is_given: layers.is_given(registry::PARALLELISM),
+            autoscaler: Autoscaler {
+                takes_what_there_is: layers.get(registry::PARALLELISM) == Some(Value::Auto),
+                enabled: present(registry::AUTOSCALER).flag(),
+                acts: present(registry::AUTOSCALER_ACTS).flag(),
+                least: present(registry::MIN_PARALLELISM).count(),
+                most: present(registry::MAX_PARALLELISM).count(),
+                settle: present(registry::SETTLE).duration(),
+                target_percent: present(registry::TARGET_UTILIZATION).count(),
+                catch_up: present(registry::CATCH_UP).duration(),
+            },
             compute_threads: cores_or(registry::COMPUTE_THREADS),
             batch_rows: present(registry::BATCH_ROWS).count(),
             checkpoint_interval: duration_or_off(registry::CHECKPOINT_INTERVAL),

@@ -40,6 +40,20 @@ impl Default {
 
 /// Key of the parallelism.
 pub const PARALLELISM: &str = "parallelism.default";
+/// Key of the time within which a backlog shall be read.
+pub const CATCH_UP: &str = "job.autoscaler.catch-up.duration";
+/// Key of whether the load decides on the parallelism.
+pub const AUTOSCALER: &str = "job.autoscaler.enabled";
+/// Key of the greatest parallelism that is not chosen by a person.
+pub const MAX_PARALLELISM: &str = "job.autoscaler.max-parallelism";
+/// Key of the least.
+pub const MIN_PARALLELISM: &str = "job.autoscaler.min-parallelism";
+/// Key of whether that is done, and not only said.
+pub const AUTOSCALER_ACTS: &str = "job.autoscaler.scaling.enabled";
+/// Key of how long a reason to change the parallelism has to hold.
+pub const SETTLE: &str = "job.autoscaler.stabilization.interval";
+/// Key of how busy a job shall be.
+pub const TARGET_UTILIZATION: &str = "job.autoscaler.utilization.target";
 /// Key of the number of compute threads.
 pub const COMPUTE_THREADS: &str = "execution.compute-threads";
 /// Key of the batch size.
@@ -174,13 +188,76 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Threads that run operators.",
     },
     Setting {
+        key: CATCH_UP,
+        aliases: &[],
+        kind: Kind::Duration { zero: "" },
+        default: Default::Value("5 min"),
+        flag: None,
+        doc: "Within which time a job whose slots the load decides on shall have read what waits in front of its sources, also what \
+              comes while it is restarted for another number of slots.",
+    },
+    Setting {
+        key: AUTOSCALER,
+        aliases: &[],
+        kind: Kind::Flag,
+        default: Default::Value("false"),
+        flag: None,
+        doc: "Whether the load decides how many slots a job in a cluster has: as many as keep its busiest part at \
+              'job.autoscaler.utilization.target'. 'parallelism.default' is what it begins with then. `weir jobs autoscale` shows what \
+              was decided and why, and changes it while the job runs.",
+    },
+    Setting {
+        key: MAX_PARALLELISM,
+        aliases: &["job.autoscaler.vertex.max-parallelism"],
+        kind: Kind::Count { minimum: 1, maximum: 1024 },
+        default: Default::Value("1024"),
+        flag: Some("--max-parallelism"),
+        doc: "The most slots that a job in a cluster takes where no person decides on them: with a parallelism of 'auto', or by load.",
+    },
+    Setting {
+        key: MIN_PARALLELISM,
+        aliases: &["job.autoscaler.vertex.min-parallelism"],
+        kind: Kind::Count { minimum: 1, maximum: 1024 },
+        default: Default::Value("1"),
+        flag: Some("--min-parallelism"),
+        doc: "The fewest slots that such a job runs with; until they are there it waits.",
+    },
+    Setting {
+        key: AUTOSCALER_ACTS,
+        aliases: &[],
+        kind: Kind::Flag,
+        default: Default::Value("true"),
+        flag: None,
+        doc: "Whether what the load decides is done. If not, `weir jobs autoscale` shows what would have been done: a dry run.",
+    },
+    Setting {
+        key: SETTLE,
+        aliases: &[],
+        kind: Kind::Duration { zero: "" },
+        default: Default::Value("1 min"),
+        flag: None,
+        doc: "For how long there have to be more slots, or has to be more or less to do, before a job is stopped for another number of \
+              slots; behind such a change it is left alone for as long. Where slots are lost it goes on with fewer at once.",
+    },
+    Setting {
+        key: TARGET_UTILIZATION,
+        aliases: &["job.autoscaler.target.utilization"],
+        kind: Kind::Share,
+        default: Default::Value("0.7"),
+        flag: None,
+        doc: "How much of its time the busiest part of a job shall be busy whose slots the load decides on. The rest is for what comes \
+              suddenly. It is given more slots when it is busier than this by half of the rest, and fewer when it would not be busier \
+              than this with them.",
+    },
+    Setting {
         key: PARALLELISM,
         aliases: &[],
-        kind: Kind::Count { minimum: 1, maximum: 1024 },
+        kind: Kind::CountOrAuto { minimum: 1, maximum: 1024 },
         default: Default::Computed("the number of cores"),
         flag: Some("--parallelism"),
         doc: "How many subtasks each operator runs as. May differ from run to run of the same query. In a cluster it is \
-              the number of slots that the job takes; there the default is 1.",
+              the number of slots that the job takes; there the default is 1. With 'auto' the job takes its share of the slots that \
+              there are in the cluster, and follows them as workers come and go; in one process it is the number of cores.",
     },
     Setting {
         key: LATE_ROWS_TABLE,

@@ -69,6 +69,26 @@ fn sizes_are_written_as_in_flink() {
 }
 
 #[test]
+fn slots_may_be_left_to_the_cluster_or_to_the_load() {
+    let mut layers = Layers::default();
+    let plain = resolve(&layers);
+    assert!(!plain.parallelism_is_given && !plain.autoscaler.takes_what_there_is && !plain.autoscaler.enabled);
+    assert_eq!((plain.autoscaler.least, plain.autoscaler.most, plain.autoscaler.target_percent), (1, 1024, 70));
+    layers.set_in_script("parallelism.default", "AUTO").unwrap();
+    layers.set_in_script("job.autoscaler.vertex.max-parallelism", "8").unwrap();
+    layers.set_in_script("job.autoscaler.target.utilization", "55 %").unwrap();
+    let auto = resolve(&layers);
+    assert!(auto.parallelism_is_given && auto.autoscaler.takes_what_there_is);
+    assert_eq!((auto.parallelism, auto.autoscaler.most, auto.autoscaler.target_percent), (6, 8, 55));
+    layers.set_in_script("parallelism.default", "3").unwrap();
+    let three = resolve(&layers);
+    assert!(three.parallelism_is_given && !three.autoscaler.takes_what_there_is);
+    for share in ["0.04", "1.01", "-1", "half", "101%", "NaN"] {
+        assert!(layers.set_in_script("job.autoscaler.utilization.target", share).is_err(), "{share}");
+    }
+}
+
+#[test]
 fn reset_goes_back_to_what_held_before_the_script() {
     let mut layers = Layers::default();
     layers.add_file(file("parallelism.default = 2").path()).unwrap();
@@ -101,7 +121,7 @@ fn a_slip_in_the_last_part_of_a_key_finds_the_setting_wherever_it_is() {
 fn a_wrong_value_says_what_was_expected_and_where_it_stands() {
     let mut layers = Layers::default();
     let error = layers.set_in_script("parallelism.default", "many").unwrap_err();
-    assert_eq!(error.message, "parallelism.default cannot be 'many': expected a number from 1 to 1024");
+    assert_eq!(error.message, "parallelism.default cannot be 'many': expected a number from 1 to 1024, or 'auto'");
     assert!(error.in_value);
     assert!(layers.set_in_script("parallelism.default", "0").is_err());
     assert!(layers.set_in_script("execution.checkpointing.timeout", "0").is_err(), "no deadline at all");

@@ -14,6 +14,15 @@ pub enum Kind {
         /// Greatest.
         maximum: usize,
     },
+    /// A number, or `auto`.
+    CountOrAuto {
+        /// Least.
+        minimum: usize,
+        /// Greatest.
+        maximum: usize,
+    },
+    /// A part of a whole, as in `0.7` or `70 %`; whole percents.
+    Share,
     /// A duration as Flink writes it.
     Duration {
         /// What zero means; empty if zero is refused.
@@ -32,8 +41,10 @@ pub enum Kind {
 /// A value that its setting's [`Kind`] has accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Of [`Kind::Count`].
+    /// Of [`Kind::Count`] and [`Kind::CountOrAuto`], and of [`Kind::Share`] in percent.
     Count(usize),
+    /// Of [`Kind::CountOrAuto`].
+    Auto,
     /// Of [`Kind::Duration`].
     Duration(Duration),
     /// Of [`Kind::Size`], in bytes.
@@ -49,9 +60,18 @@ impl Kind {
     pub fn parse(&self, text: &str) -> Option<Value> {
         let text = text.trim();
         match self {
-            Kind::Count { minimum, maximum } => {
+            Kind::CountOrAuto { .. } if text.eq_ignore_ascii_case("auto") => Some(Value::Auto),
+            Kind::Count { minimum, maximum } | Kind::CountOrAuto { minimum, maximum } => {
                 let count = text.replace('_', "").parse().ok()?;
                 (*minimum..=*maximum).contains(&count).then_some(Value::Count(count))
+            }
+            Kind::Share => {
+                let percent = match text.strip_suffix('%') {
+                    Some(percent) => percent.trim().parse().ok()?,
+                    None => text.parse::<f64>().ok()? * 100.0,
+                };
+                // From 5 to 100 percent, so that nothing is cut off.
+                (5.0..=100.0).contains(&percent).then_some(Value::Count(percent.round() as usize))
             }
             Kind::Duration { zero } => {
                 let duration = parse_duration(text)?;
@@ -70,6 +90,8 @@ impl Kind {
     pub fn expected(&self) -> String {
         match self {
             Kind::Count { minimum, maximum } => format!("a number from {minimum} to {maximum}"),
+            Kind::CountOrAuto { minimum, maximum } => format!("a number from {minimum} to {maximum}, or 'auto'"),
+            Kind::Share => "a share from '0.05' to '1', or from '5 %' to '100 %'".into(),
             Kind::Duration { zero: "" } => "a duration such as '500 ms', '10 s' or '1 min'".into(),
             Kind::Duration { zero } => format!("a duration such as '500 ms', '10 s' or '1 min', or 0 ({zero})"),
             Kind::Size => "a size such as '64 mb', '1 gb' or '4096' bytes".into(),

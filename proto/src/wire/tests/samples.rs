@@ -16,8 +16,8 @@ use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 use crate::client::{
     AdoptedCheckpoint, CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest,
     ClientResponse, ClusterInfo, CoordinatorInfo, EpochAudit, Grant, JobAction, JobDetail, JobFailureInfo, JobRef,
-    JobSettingsInfo, JobSummary, NamespaceInfo, NewToken, QuotaInfo, Role, SinkAudit, SinksAudit, SubmitJob, TokenInfo,
-    VertexInfo, WorkerInfo, WorkerJob, found, verdict,
+    JobSettingsInfo, JobSummary, LoadInfo, NamespaceInfo, NewToken, QuotaInfo, Role, Scaling, ScalingBy,
+    ScalingDecision, SinkAudit, SinksAudit, SubmitJob, TokenInfo, VertexInfo, WorkerInfo, WorkerJob, found, verdict,
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, Figures,
@@ -83,13 +83,16 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         sql: "INSERT INTO out SELECT …".into(),
         parallelism: 4,
         settings: settings(),
+        scaling: None,
         awaits_state: false,
     };
     let awaiting = SubmitJob { awaits_state: true, ..submit.clone() };
+    let elastic = SubmitJob { scaling: Some(scaling()), ..submit.clone() };
     let quota = QuotaInfo { slots: Some(0), jobs: Some(3), state_bytes: Some(1 << 40) };
     vec![
         ("submit_job", "submit_job", R::SubmitJob(submit)),
         ("submit_job-awaiting", "submit_job", R::SubmitJob(awaiting)),
+        ("submit_job-elastic", "submit_job", R::SubmitJob(elastic)),
         ("list_jobs", "list_jobs", R::ListJobs { namespace: Some("default".into()), all: true }),
         ("list_jobs-everywhere", "list_jobs", R::ListJobs { namespace: None, all: false }),
         ("describe_job", "describe_job", R::DescribeJob { job: by_name(), graph: false }),
@@ -100,6 +103,7 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("restart_job-newest", "restart_job", R::RestartJob { job: id(), from: None, adopted: None }),
         ("restart_job-adopted", "restart_job", R::RestartJob { job: id(), from: None, adopted: Some(adopted()) }),
         ("rescale_job", "rescale_job", R::RescaleJob { job: id(), parallelism: 8 }),
+        ("set_scaling", "set_scaling", R::SetScaling { job: id(), scaling: scaling() }),
         ("delete_job", "delete_job", R::DeleteJob { job: id(), discard_results: false }),
         ("delete_job-discard", "delete_job", R::DeleteJob { job: id(), discard_results: true }),
         ("take_savepoint", "take_savepoint", R::TakeSavepoint { job: id() }),
@@ -130,6 +134,24 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("transfer_leadership", "transfer_leadership", R::TransferLeadership { to: Some(CoordinatorId(2)) }),
         ("transfer_leadership-any", "transfer_leadership", R::TransferLeadership { to: None }),
     ]
+}
+
+fn scaling() -> Scaling {
+    Scaling {
+        by: ScalingBy::Load,
+        dry_run: true,
+        min_slots: 2,
+        max_slots: 16,
+        settle_ms: 90_000,
+        target_percent: 60,
+        catch_up_ms: 120_000,
+    }
+}
+
+fn decisions() -> Vec<ScalingDecision> {
+    let decision =
+        ScalingDecision { at: 1_767_225_600_000, from: 2, to: 3, wanted: 4, done: true, reason: "it is busy".into() };
+    vec![ScalingDecision { done: false, ..decision.clone() }, decision]
 }
 
 fn grants() -> Vec<Grant> {
@@ -237,6 +259,9 @@ pub(super) fn detail() -> JobDetail {
         checkpoints: vec![checkpoint()],
         checkpoint_in_progress: Some(CheckpointProgress { epoch: Epoch(13), running_ms: 250 }),
         last_pause_ms: Some(900),
+        scaling: Scaling::default(),
+        scaling_decisions: Vec::new(),
+        load: None,
         graph: None,
     }
 }
@@ -287,6 +312,14 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
     let action = JobAction { what: "stop".into(), by: "ci".into(), at: 1_767_225_600_000 };
     let by = JobDetail { submitted_by: Some("root".into()), last_action: Some(action), ..detail() };
     let with_graph = JobDetail { graph: Some(Arc::new(graph())), ..detail() };
+    let load = LoadInfo {
+        busiest: "Source(in)".into(),
+        busy_percent: 60,
+        load_percent: 130,
+        needed_slots: 4,
+        said: "it is busy".into(),
+    };
+    let elastic = JobDetail { scaling: scaling(), scaling_decisions: decisions(), load: Some(load), ..detail() };
     vec![
         ("submitted", "submit_job", submitted(false)),
         ("submitted-updated", "submit_job", submitted(true)),
@@ -300,6 +333,7 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         ("workers", "list_workers", ClientResponse::Workers(vec![worker])),
         ("namespaces", "list_namespaces", ClientResponse::Namespaces(vec![namespace])),
         ("catalog", "show_catalog", ClientResponse::Catalog(CatalogInfo { version: 4, statements: statements() })),
+        ("job-elastic", "describe_job", ClientResponse::Job(Box::new(elastic))),
         ("job-by", "describe_job", ClientResponse::Job(Box::new(by))),
         ("tokens", "list_tokens", ClientResponse::Tokens(vec![token()])),
         ("cluster", "describe_cluster", ClientResponse::Cluster(cluster)),

@@ -50,6 +50,7 @@ impl Job {
             parallelism: 1,
             settings,
             awaits_state: false,
+            scaling: None,
         }));
         job.start(1);
         job
