@@ -71,6 +71,8 @@ pub struct Situation<'a> {
     pub attempt: Attempt,
     /// Slots that it has.
     pub slots: u32,
+    /// Slots that were last found to be right: more than it has where they are missing.
+    pub wanted: u32,
     /// For how long the job did not process when it was last restarted.
     pub pause: Duration,
     /// Bounds and times.
@@ -108,7 +110,7 @@ impl Autoscaler {
 
     /// Takes in how the job does; the number of slots that is right, if that can be told and has held for long enough.
     pub fn look(&mut self, sample: Sample, situation: Situation<'_>) -> Option<Advice> {
-        let Situation { attempt, slots, scaling, .. } = situation;
+        let Situation { attempt, slots, wanted, scaling, .. } = situation;
         if self.attempt != attempt {
             self.attempt = attempt;
             self.samples.clear();
@@ -134,11 +136,7 @@ impl Autoscaler {
         }
         let age = self.looks.front().map_or(Duration::ZERO, |first| at.saturating_sub(first.at));
         let (found, said) = self.decide(&load, at, situation);
-        let right = match found {
-            Found::Nothing => None,
-            Found::Fewer(slots) => Some((slots, settle * PATIENCE)),
-            Found::More(slots) | Found::Right(slots) => Some((slots, settle)),
-        };
+        let right = found.map(|right| (right, if right < wanted { settle * PATIENCE } else { settle }));
         let percent = |share: f64| (share * 100.0).round().clamp(0.0, f64::from(u32::MAX)) as u32;
         self.found = Some(LoadInfo {
             busiest: load.busiest.clone(),
@@ -150,14 +148,16 @@ impl Autoscaler {
         right.filter(|(_, settles)| age >= *settles).map(|(slots, _)| Advice { slots, reason: said })
     }
 
-    /// The job is to have what was advised.
+    /// What was advised is decided: the job is to have so many slots, or would if it were not for a dry run.
     pub fn acted(&mut self, from: u32, to: u32) {
-        self.growth = (to > from).then_some(Growth { from, to, capacity: self.capacity });
         self.looks.clear();
+        if from != to {
+            self.growth = (to > from).then_some(Growth { from, to, capacity: self.capacity });
+        }
     }
 
-    /// What is right, and why.
-    fn decide(&mut self, load: &Load, at: Duration, situation: Situation<'_>) -> (Found, String) {
+    /// Slots that are right, as far as anything can be said of them, and why.
+    fn decide(&mut self, load: &Load, at: Duration, situation: Situation<'_>) -> (Option<u32>, String) {
         let Situation { slots, scaling, .. } = situation;
         let settle = Duration::from_millis(scaling.settle_ms);
         let recent = self.looks.iter().filter(|look| at.saturating_sub(look.at) <= settle).map(|look| look.load);
@@ -166,27 +166,21 @@ impl Autoscaler {
         let needed = load.needed(mean, slots, scaling);
         let busy = load.in_words();
         if let Some(limit) = load.limit.as_ref().filter(|limit| needed > slots || limit.says_nothing_about_slots()) {
-            return (Found::Nothing, format!("{busy}; {limit}"));
+            return (None, format!("{busy}; {limit}"));
         }
         let target = f64::from(scaling.target_percent) / 100.0;
         if needed > slots && mean > target + (1.0 - target) / 2.0 {
             if let Some(more) = self.ineffective(load, slots) {
-                return (Found::Nothing, format!("{busy}; {more}, so more slots would not help"));
+                return (None, format!("{busy}; {more}, so more slots would not help"));
             }
             self.capacity = load.capacity;
-            return (
-                Found::More(needed),
-                format!("{busy}; at {} % it needs {}", scaling.target_percent, in_words(needed)),
-            );
+            return (Some(needed), format!("{busy}; at {} % it needs {}", scaling.target_percent, in_words(needed)));
         }
         let most = self.looks.iter().map(|look| look.needed).max().unwrap_or(needed);
         if most < slots {
-            return (
-                Found::Fewer(most),
-                format!("{busy}; {} would be enough for all that came of late", in_words(most)),
-            );
+            return (Some(most), format!("{busy}; {} would be enough for all that came of late", in_words(most)));
         }
-        (Found::Right(slots), format!("{busy}; {} are right", in_words(slots)).replace("1 slot are", "1 slot is"))
+        (Some(slots), format!("{busy}; {} are right", in_words(slots)).replace("1 slot are", "1 slot is"))
     }
 
     /// What the last growth has brought, if that was next to nothing.
@@ -197,18 +191,6 @@ impl Autoscaler {
         (has < should * EFFECTIVE)
             .then(|| format!("with {to} slots instead of {from} it could take {:.0} % more", (has * 100.0).max(0.0)))
     }
-}
-
-/// What a look comes to.
-enum Found {
-    /// That nothing can be said about slots.
-    Nothing,
-    /// That so many are right, and that they are what there is.
-    Right(u32),
-    /// That so many are right.
-    More(u32),
-    /// That so many are right.
-    Fewer(u32),
 }
 
 fn in_words(slots: u32) -> String {

@@ -24,5 +24,6 @@ pub mod raft;
 pub mod recovery;
 pub mod scheduler;
 pub mod server;
+pub mod workforce;
 
 pub use now::Now;

@@ -98,6 +98,8 @@ pub(crate) static JOB_RESTARTS: Metric = counter(
 );
 pub(crate) static JOB_MISSING_SLOTS: Metric =
     gauge("weir_cluster_job_missing_slots", Unit::None, JOB, "Slots that the job shall have and has not");
+pub(crate) static JOB_SLOTS: Metric =
+    gauge("weir_cluster_job_slots", Unit::None, JOB, "Slots that the job shall have: its parallelism");
 pub(crate) static AUTOSCALER_SLOTS: Metric = gauge(
     "weir_autoscaler_job_wanted_slots",
     Unit::None,
@@ -116,6 +118,18 @@ pub(crate) static AUTOSCALER_RESCALES: Metric = counter(
     Unit::None,
     JOB,
     "Times that the job was given another number of slots without a person while this process ran",
+);
+pub(crate) static AUTOSCALER_WORKERS: Metric = gauge(
+    "weir_autoscaler_wanted_workers",
+    Unit::None,
+    &[],
+    "Workers that were last asked for; not there where nobody is asked",
+);
+pub(crate) static AUTOSCALER_REQUESTS: Metric = counter(
+    "weir_autoscaler_requests_total",
+    Unit::None,
+    &["outcome"],
+    "Times that this coordinator has asked for a number of workers, by outcome (ok, error)",
 );
 pub(crate) static JOB_PAUSE: Metric = gauge(
     "weir_cluster_job_last_pause_seconds",
@@ -192,9 +206,12 @@ pub static METRICS: &[&Metric] = &[
     &JOB_ATTEMPTS,
     &JOB_RESTARTS,
     &JOB_MISSING_SLOTS,
+    &JOB_SLOTS,
     &AUTOSCALER_SLOTS,
     &AUTOSCALER_LOAD,
     &AUTOSCALER_RESCALES,
+    &AUTOSCALER_WORKERS,
+    &AUTOSCALER_REQUESTS,
     &JOB_PAUSE,
     &CHECKPOINTS,
     &CHECKPOINTS_FAILED,

@@ -37,6 +37,7 @@ use crate::leader::{
     self, AuditId, Leader, LeaderConfig, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
 };
 use crate::raft::{Committed, LogStore, Membership, MembershipChange, Output, Raft, Refused, Role, Status};
+use crate::workforce::Workforce;
 
 use self::copying::Copying;
 use self::figures::Tallies;
@@ -102,6 +103,8 @@ pub enum Effect {
     Reply(RequestId, Result<ClientResponse, ClientError>),
     /// It is known who asks. Comes before the answer.
     Known(RequestId, String),
+    /// So many workers should be here.
+    AskForWorkers(Workforce),
     /// Ask storage.
     Store(OperationId, StorageOperation),
     /// Keep a copy of the replicated state beside the checkpoints.
@@ -524,6 +527,7 @@ impl<S: LogStore> Node<S> {
                         effects.push(Effect::Reply(request, outcome.map(ClientResponse::SinksAudited)));
                     }
                 }
+                leader::Effect::AskForWorkers(workforce) => effects.push(Effect::AskForWorkers(workforce)),
                 leader::Effect::CheckpointFailed(job) => self.tallies.checkpoint_failed(job),
             }
         }

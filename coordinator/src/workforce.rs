@@ -107,7 +107,8 @@ impl Asking {
             self.fewer = self.fewer.filter(|_| !is_over);
             if is_over { most } else { asked }
         };
-        let is_due = self.asked.is_none_or(|(at, asked)| asked != number || now.saturating_sub(at) >= config.repeat_after);
+        let is_due =
+            self.asked.is_none_or(|(at, asked)| asked != number || now.saturating_sub(at) >= config.repeat_after);
         is_due.then(|| {
             self.asked = Some((now, number));
             Workforce { wanted_workers: number, ..wanted }

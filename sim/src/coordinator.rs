@@ -71,6 +71,7 @@ fn leader_config(cluster: &Cluster) -> LeaderConfig {
         commit_timeout: Duration::from_secs(2),
         load_retry: Duration::from_millis(100),
         merge_retry: Duration::from_millis(300),
+        workforce: None,
         copy_pause: Duration::from_millis(200),
     }
 }
@@ -200,6 +201,8 @@ impl Process {
                 let storages = self.storages.clone();
                 self.store(move || Some(Event::Stored(operation, storages.execute(what))));
             }
+            // Nobody starts workers here.
+            Effect::AskForWorkers(_) => {}
             Effect::CopyState(copy) => {
                 let storages = self.storages.clone();
                 self.store(move || storages.copy_state(&copy).is_err().then_some(Event::CopyFailed));

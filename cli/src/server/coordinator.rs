@@ -16,6 +16,7 @@ use weir_state::Storages;
 
 use super::http::{self, HttpArguments};
 use super::recover::{self, RecoverArguments};
+use super::workforce::ScaleArguments;
 use super::{SAY_SO, api, check_reachability, listen};
 use crate::clock::wall_millis;
 use crate::cluster::args::duration;
@@ -126,6 +127,10 @@ pub struct CoordinatorArguments {
     #[command(flatten)]
     pub http: HttpArguments,
 
+    /// Who is told how many workers there should be.
+    #[command(flatten)]
+    pub scale: ScaleArguments,
+
     /// A worker that says nothing for so long is lost; 100ms at least.
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = silence)]
     pub worker_timeout: Duration,
@@ -234,6 +239,7 @@ impl CoordinatorArguments {
             seed: random()?,
             api: Some(api(address)),
             tls: None,
+            scaler: None,
         })
     }
 
@@ -289,7 +295,11 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
     let tls = arguments.tls.open()?;
     check_reachability(arguments.listen, tls.is_some() || arguments.insecure, SAY_SO)?;
     let (listener, address) = listen(arguments.listen).await?;
-    let config = CoordinatorConfig { tls, ..arguments.config(address)? };
+    let mut config = CoordinatorConfig { tls, ..arguments.config(address)? };
+    if let Some((workforce, scaler)) = arguments.scale.open()? {
+        config.leader.workforce = Some(workforce);
+        config.scaler = Some(scaler);
+    }
     let http = arguments.http.open(http::COORDINATOR, arguments.insecure).await?;
     screen.message(&format!("{}\n", arguments.greeting(&config, address)));
     let (stop, stopped) = watch::channel(false);

@@ -14,6 +14,7 @@ use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
 use super::coordinator::CoordinatorArguments;
 use super::http::{self, HttpArguments};
+use super::workforce::ScaleArguments;
 use super::{check_reachability, connectors, listen};
 use crate::exit::Exit;
 use crate::random::random;
@@ -78,6 +79,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         insecure: false,
         tls: TlsArguments::default(),
         http: HttpArguments::default(),
+        scale: ScaleArguments::default(),
         worker_timeout: Duration::from_secs(5),
         election_timeout: Duration::from_millis(100),
         snapshot_after: 10_000,

@@ -6,6 +6,7 @@ pub mod local;
 pub mod recover;
 mod scripts;
 pub mod worker;
+pub mod workforce;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -171,7 +171,10 @@ impl Load {
         let limit = match (held_up, single) {
             (Some((at, ..)), _) => Some(Limit::World(parts[at].name.clone())),
             (None, Some((at, ..))) => Some(Limit::One(parts[at].name.clone())),
-            _ if part.is_source && (1..=situation.slots).contains(&part.splits) => Some(Limit::Splits(part.splits)),
+            // Splits of a source that knows what waits are partitions, which stay; files come and go.
+            _ if part.lag_records.is_some() && (1..=situation.slots).contains(&part.splits) => {
+                Some(Limit::Splits(part.splits))
+            }
             _ => None,
         };
         Some(Self {

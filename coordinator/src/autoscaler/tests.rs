@@ -16,6 +16,8 @@ struct Model {
     knows_lag: bool,
     is_spread: bool,
     splits: u32,
+    /// How busy the source is, compared with the part behind it.
+    source_share: f64,
     /// The share of its time that a sink waits for the world.
     world: f64,
     slots: u32,
@@ -43,6 +45,7 @@ impl Model {
             knows_lag: true,
             is_spread: true,
             splits: 0,
+            source_share: 0.1,
             world: 0.0,
             slots,
             attempt: 1,
@@ -84,9 +87,10 @@ impl Model {
             if waits_behind { part.times_ms.2 += rest } else { part.times_ms.1 += rest }
         };
         let stalls = self.backlog >= 1.0;
-        spend(&mut self.source, busy / 10.0, stalls, self.slots);
+        spend(&mut self.source, busy * self.source_share, stalls, self.slots);
         let subtasks = if self.is_spread { self.slots } else { 1 };
-        spend(&mut self.work, busy, self.world > 0.0, subtasks);
+        let share = if self.source_share < 1.0 { 1.0 } else { 0.5 };
+        spend(&mut self.work, busy * share, self.world > 0.0, subtasks);
     }
 
     fn look(&mut self) {
@@ -110,6 +114,7 @@ impl Model {
         let situation = Situation {
             attempt: Attempt(self.attempt),
             slots: self.slots,
+            wanted: self.slots,
             pause: Duration::from_secs(PAUSE),
             scaling: &scaling,
         };
@@ -253,6 +258,13 @@ fn more_slots_are_not_taken_where_they_do_not_help() {
     assert_eq!(world.changes, [], "{}", world.said());
     assert!(world.said().contains("Work waits for the system that it writes to"), "{}", world.said());
 
+    for (knows_lag, right) in [(true, 1), (false, 16)] {
+        let mut partitions = Model::new(1);
+        (partitions.splits, partitions.knows_lag, partitions.source_share) = (1, knows_lag, 1.0);
+        partitions.run(HOUR, |_| 30_000.0);
+        assert_eq!(partitions.slots, right, "{}", partitions.said());
+    }
+
     let mut shared = Model::new(2);
     shared.rate = |_| 2000.0;
     shared.run(HOUR, |_| 5000.0);
@@ -318,7 +330,7 @@ fn what_feeds_a_part_grows_it_by_its_share() {
         Sample { at: Duration::from_secs(at), parts }
     };
     let scaling = Scaling { by: ScalingBy::Load, catch_up_ms: 86_400_000, ..Scaling::default() };
-    let situation = Situation { attempt: Attempt(1), slots: 1, pause: Duration::ZERO, scaling: &scaling };
+    let situation = Situation { attempt: Attempt(1), slots: 1, wanted: 1, pause: Duration::ZERO, scaling: &scaling };
     let load = Load::between(&sample(0, 1), &sample(10, 11), situation).unwrap();
     // Four times as much comes to the first source as it reads, and a quarter of the third part's rows is from there.
     assert!((load.load - 2.0).abs() < 0.01, "{load:?}");

@@ -162,6 +162,15 @@ impl Job {
         wanted.clamp(scaling.min_slots, scaling.max_slots)
     }
 
+    /// Slots that others are to provide for it: its own, those that its load needs, or the least of one that takes what there is.
+    pub fn wanted_slots(&self) -> u32 {
+        match self.elastic() {
+            None => self.parallelism,
+            Some(scaling) if scaling.by == ScalingBy::Slots => scaling.min_slots,
+            Some(scaling) => self.most_slots(scaling),
+        }
+    }
+
     /// Whether this attempt is deployed or runs.
     pub fn is_current(&self, attempt: Attempt) -> bool {
         self.attempt == attempt && self.execution.is_some()

@@ -28,7 +28,7 @@ struct Script {
     clock: i64,
 }
 
-fn run(script: &str) -> ClusterState {
+pub(crate) fn run(script: &str) -> ClusterState {
     let mut run = Script { state: ClusterState::default(), clock: 0 };
     run.line("found");
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {

@@ -37,7 +37,8 @@ impl Leader {
         }
         let view = live.view(&job.spec.graph, &duties.checkpoints);
         let sample = Sample { at: now, parts: parts(&job.spec.graph, &view.vertices) };
-        let situation = Situation { attempt: job.attempt, slots: job.parallelism, pause, scaling };
+        let wanted = if scaling.acts() { job.most_slots(scaling).max(job.parallelism) } else { job.parallelism };
+        let situation = Situation { attempt: job.attempt, slots: job.parallelism, wanted, pause, scaling };
         let advice = duties.autoscaler.look(sample, situation);
         if let Some(decision) = advice.and_then(|advice| decision(context, id, job, (scaling, advice))) {
             self.propose_once(context, Command::ScaleJob { job: id, decision });
@@ -46,9 +47,8 @@ impl Leader {
 
     /// The number of a job's slots was decided on.
     pub(super) fn scaled(&mut self, id: JobId, decision: &ScalingDecision) {
-        if decision.done && decision.to != decision.from {
-            self.jobs.of(id).autoscaler.acted(decision.from, decision.to);
-        }
+        let to = if decision.done { decision.to } else { decision.from };
+        self.jobs.of(id).autoscaler.acted(decision.from, to);
     }
 
     /// What a job's load was last found to be.

@@ -43,6 +43,7 @@ use weir_state::Manifest;
 use crate::checkpoints::{self as checkpoints_of, ManifestOrder, Timeouts};
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
 pub use crate::now::Now;
+use crate::workforce::{Asking, Workforce, WorkforceConfig};
 
 pub use self::attempt::AttemptView;
 pub use self::audits::AuditId;
@@ -85,6 +86,8 @@ pub struct LeaderConfig {
     pub load_retry: Duration,
     /// Pause before runs are merged again after that failed.
     pub merge_retry: Duration,
+    /// How many workers are asked for, if there is somebody to ask.
+    pub workforce: Option<WorkforceConfig>,
     /// Pause between two copies of the replicated state in the checkpoint storage: they are as large as the state.
     pub copy_pause: Duration,
 }
@@ -104,6 +107,7 @@ impl Default for LeaderConfig {
             commit_timeout: Duration::from_secs(60),
             load_retry: Duration::from_secs(1),
             merge_retry: Duration::from_secs(300),
+            workforce: None,
             copy_pause: Duration::from_secs(5),
         }
     }
@@ -139,6 +143,8 @@ pub enum Effect {
     Store(OperationId, StorageOperation),
     /// An audit of sinks has come to its end.
     Audited(AuditId, Result<SinksAudit, ClientError>),
+    /// So many workers should be here.
+    AskForWorkers(Workforce),
     /// To be counted: a checkpoint of this job has failed.
     CheckpointFailed(JobId),
 }
@@ -210,6 +216,9 @@ pub struct Leader {
     sessions: Sessions,
     jobs: Jobs,
     audits: audits::Audits,
+    asking: Asking,
+    /// When it is looked again how many workers there should be.
+    next_asking: Duration,
     operations: BTreeMap<OperationId, Operation>,
     next_operation: u64,
 }
@@ -271,6 +280,8 @@ impl Leader {
             sessions: Sessions::default(),
             jobs: Jobs::new(timeouts),
             audits: audits::Audits::new(term),
+            asking: Asking::default(),
+            next_asking: now.elapsed,
             operations: BTreeMap::new(),
             // An answer that was meant for the leader of an earlier term is not taken for one of ours.
             next_operation: term << 32,
@@ -286,6 +297,20 @@ impl Leader {
     /// Who the coordinators are. Workers learn it when they are welcomed.
     pub fn set_coordinators(&mut self, addresses: Vec<String>) {
         self.coordinators = addresses;
+    }
+
+    /// Looks how many workers there should be, once a second.
+    fn ask_for_workers(&mut self, context: &mut Context<'_>) {
+        let now = context.now.elapsed;
+        let Some(config) = self.config.workforce.as_ref().filter(|_| now >= self.next_asking) else { return };
+        self.next_asking = now + Duration::from_secs(1);
+        let asked = self.asking.look(now, Workforce::of(context.state, config), config);
+        context.effects.extend(asked.map(Effect::AskForWorkers));
+    }
+
+    /// How many workers were last asked for.
+    pub(crate) fn asked_workers(&self) -> Option<u32> {
+        self.asking.asked()
     }
 
     /// Connections of workers.
@@ -392,5 +417,6 @@ impl Leader {
         self.give_up_slow_audits(context);
         self.share_slots_when_due(context);
         self.look_at_loads(context);
+        self.ask_for_workers(context);
     }
 }

@@ -87,7 +87,8 @@ impl Leader {
             now: context.now.elapsed,
             has: job.parallelism,
             share,
-            runs: job.execution.is_some(),
+            // One whose attempt is about to be started would be stopped, too.
+            runs: job.execution.is_some() || self.is_proposed(id, super::Proposal::Start),
             settle: Duration::from_millis(scaling.settle_ms),
         };
         let gain = &mut self.jobs.of(id).gain;

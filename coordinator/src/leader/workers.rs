@@ -83,6 +83,8 @@ impl Leader {
         if leaving {
             context.propose(Command::DrainWorker { worker, draining: true });
         }
+        // A job that waits begins with all that it may have.
+        self.share_slots(context);
         self.schedule(context);
     }
 

@@ -185,6 +185,9 @@ impl<S: LogStore> Node<S> {
         for (name, count) in [("connected", connected), ("draining", draining), ("missing", missing)] {
             samples.count(&of::WORKERS, &[name], count);
         }
+        if let Some(asked) = leader.asked_workers() {
+            samples.count(&of::AUTOSCALER_WORKERS, &[], asked.into());
+        }
         samples.count(&of::SLOTS, &[], state.workers.values().map(|worker| u64::from(worker.slots)).sum());
         samples.count(&of::SLOTS_USED, &[], state.workers.keys().map(|id| u64::from(state.used_slots(id))).sum());
         for (id, job) in &state.jobs {
@@ -218,6 +221,7 @@ impl<S: LogStore> Node<S> {
         if !job.status.is_active() {
             return;
         }
+        samples.count(&of::JOB_SLOTS, &labels, job.parallelism.into());
         if let Some(scaling) = &job.scaling {
             let load = leader.load(id).filter(|_| scaling.by == ScalingBy::Load);
             let found = load.map(|load| load.needed_slots);

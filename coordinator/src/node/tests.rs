@@ -16,6 +16,7 @@ use weir_state::{EpochContent, LocalStorage, SinkCommittables, Storage, Storages
 use super::*;
 use crate::raft::{LogId, Member, MemoryStore, Raft, RaftConfig};
 use crate::server::storage::CheckpointStorages;
+use crate::workforce::WorkforceConfig;
 
 mod audits;
 mod commits;
@@ -49,6 +50,7 @@ struct Cluster {
     said: Vec<(SessionId, ToWorker)>,
     closed: Vec<SessionId>,
     copies: Vec<(Duration, StateCopy)>,
+    asked_workers: Vec<u32>,
     answers: Vec<Result<ClientResponse, ClientError>>,
     next: u64,
 }
@@ -85,6 +87,7 @@ impl Cluster {
             said: Vec::new(),
             closed: Vec::new(),
             copies: Vec::new(),
+            asked_workers: Vec::new(),
             answers: Vec::new(),
             next: 0,
         };
@@ -126,6 +129,7 @@ impl Cluster {
                     Effect::Store(id, operation) => {
                         inputs.push_back(Event::Stored(id, self.checkpoints.execute(operation)));
                     }
+                    Effect::AskForWorkers(workforce) => self.asked_workers.push(workforce.wanted_workers),
                     Effect::CopyState(copy) => self.copies.push((self.now, *copy)),
                     Effect::SendPeer(..) | Effect::View(_) | Effect::Known(..) => {}
                 }
@@ -262,7 +266,7 @@ impl Cluster {
 
 fn node(store: MemoryStore) -> Node<MemoryStore> {
     let config = NodeConfig {
-        leader: LeaderConfig::default(),
+        leader: LeaderConfig { workforce: Some(WorkforceConfig::default()), ..LeaderConfig::default() },
         cluster: "test-1".into(),
         storage: "file:///store".into(),
         incarnation: 1,

@@ -11,6 +11,7 @@ mod node_loop;
 mod peers;
 mod process;
 pub mod storage;
+mod workforce;
 
 pub use grpc::Api;
 pub use handle::{INBOX, LeaderPlace, Message, NodeHandle};
@@ -18,3 +19,4 @@ pub use monitor::CoordinatorMonitor;
 pub use node_loop::{NodeLoop, Surroundings};
 pub use peers::Peers;
 pub use process::{CoordinatorConfig, listen, run};
+pub use workforce::WorkerScaler;

@@ -8,7 +8,8 @@ use weir_monitoring::{Observed, Obstacle, Samples};
 use weir_state::StorageCounts;
 
 use super::handle::{LeaderPlace, NodeHandle};
-use crate::metrics::{LOG_BYTES, STORAGE_BYTES, STORAGE_REQUESTS};
+use super::workforce::Told;
+use crate::metrics::{AUTOSCALER_REQUESTS, LOG_BYTES, STORAGE_BYTES, STORAGE_REQUESTS};
 
 /// A coordinator as it is seen from outside: made before it runs, and filled while it does.
 #[derive(Debug, Default)]
@@ -16,6 +17,7 @@ pub struct CoordinatorMonitor {
     pub(super) storage: Arc<StorageCounts>,
     pub(super) node: OnceLock<NodeHandle>,
     pub(super) log: OnceLock<PathBuf>,
+    pub(super) told: Arc<Told>,
 }
 
 #[async_trait]
@@ -29,6 +31,9 @@ impl Observed for CoordinatorMonitor {
         }
         samples.count(&STORAGE_BYTES, &["read"], self.storage.read_bytes());
         samples.count(&STORAGE_BYTES, &["written"], self.storage.written_bytes());
+        for (outcome, count) in self.told.counts() {
+            samples.count(&AUTOSCALER_REQUESTS, &[outcome], count);
+        }
         if let Some(node) = self.node.get()
             && let Some(figures) = node.figures().await
         {

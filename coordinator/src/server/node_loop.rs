@@ -19,6 +19,7 @@ use super::storage::CheckpointStorages;
 use crate::leader::{Now, OperationId, SessionId, StorageOperation, StorageOutcome};
 use crate::node::{Effect, Event, Node, RequestId};
 use crate::raft::{LogStore, Status};
+use crate::workforce::Workforce;
 
 /// Messages that are made durable together at most.
 const BATCH: usize = 256;
@@ -39,6 +40,8 @@ pub struct Surroundings {
     pub wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Where it is written who has done what.
     pub audit: Audit,
+    /// Where it is told how many workers there should be.
+    pub workforce: watch::Sender<Option<Workforce>>,
 }
 
 /// The node and all that hangs on it.
@@ -179,6 +182,7 @@ impl<S: LogStore> NodeLoop<S> {
                     let _ = reply.send(answer);
                 }
             }
+            Effect::AskForWorkers(workforce) => drop(self.surroundings.workforce.send_replace(Some(workforce))),
             Effect::Store(operation, what) => self.store(operation, what),
             Effect::CopyState(copy) => {
                 let storages = self.surroundings.storages.clone();

@@ -21,6 +21,7 @@ use super::monitor::CoordinatorMonitor;
 use super::node_loop::{NodeLoop, Surroundings};
 use super::peers::Peers;
 use super::storage::CheckpointStorages;
+use super::workforce::{self, WorkerScaler};
 use crate::founding::Founding;
 use crate::leader::LeaderConfig;
 use crate::node::{Node, NodeConfig};
@@ -56,6 +57,8 @@ pub struct CoordinatorConfig {
     pub api: Option<Api>,
     /// Certificates; without, connections are plain.
     pub tls: Option<Tls>,
+    /// Who has workers started and ended, if anybody does.
+    pub scaler: Option<Arc<dyn WorkerScaler>>,
 }
 
 /// The file of the log.
@@ -93,6 +96,13 @@ pub async fn run(
         (None, Ok(address)) => address.to_string(),
         (None, Err(error)) => return Err(Error::environment("the port has no address").with_source(error)),
     };
+    let (workforce, wanted) = watch::channel(None);
+    let telling = async {
+        match &config.scaler {
+            Some(scaler) => workforce::tell(scaler.clone(), wanted, monitor.told.clone()).await,
+            None => std::future::pending().await,
+        }
+    };
     let work = async {
         if store.load()?.is_empty() && !config.members.is_empty() {
             let founding = Founding::new(config.id, log, config.members.clone())?;
@@ -113,6 +123,7 @@ pub async fn run(
             tick: config.tick,
             wall_clock: config.wall_clock.clone(),
             audit: audit.clone(),
+            workforce,
         };
         NodeLoop::new(node, surroundings).run().await
     };
@@ -128,6 +139,7 @@ pub async fn run(
         ended = work => ended,
         served = serve => served,
         () = leave(handle.clone(), shutdown) => Ok(()),
+        () = telling => Ok(()),
     }
 }
 

@@ -157,3 +157,30 @@ fn the_same_submission_changes_nothing_and_a_number_ends_it() {
     assert_eq!((cluster.job().parallelism, &cluster.job().scaling), (2, &None));
     assert!(stops(&cluster.heard(a)));
 }
+
+#[test]
+fn workers_are_asked_for_that_jobs_lack() {
+    let (mut cluster, a, b) = running(1024);
+    let asked = |cluster: &mut Cluster| {
+        live(cluster, &[SessionId(1), SessionId(2)], 2);
+        std::mem::take(&mut cluster.asked_workers).pop()
+    };
+    assert_eq!(asked(&mut cluster), Some(2), "those that are here");
+    let wish = Scaling { min_slots: 7, ..elastic(1024).unwrap() };
+    cluster.ask(ClientRequest::SetScaling { job: JobRef::Id(JobId(1)), scaling: wish }).unwrap();
+    assert_eq!(asked(&mut cluster), Some(4), "seven slots are four workers with two each");
+    cluster.ask(ClientRequest::CancelJob { job: JobRef::Id(JobId(1)) }).unwrap();
+    assert_eq!(asked(&mut cluster), None, "nobody is sent away at once");
+    live(&mut cluster, &[a, b], 620);
+    assert_eq!(cluster.asked_workers.last(), Some(&1));
+}
+
+#[test]
+fn a_job_that_has_waited_for_workers_begins_with_all_that_it_may_have() {
+    let mut cluster = Cluster::new();
+    cluster.submit_scaled(JobGraph::new(), 1, 0, elastic(1024)).unwrap();
+    let a = cluster.connect(1, "a", 1, vec![]);
+    run_attempt(&mut cluster, &[a]);
+    assert_eq!((cluster.job().attempt, slots(&cluster)), (Attempt(1), 2));
+    assert!(!stops(&cluster.heard(a)));
+}

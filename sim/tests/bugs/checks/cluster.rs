@@ -166,7 +166,11 @@ impl Cluster {
                 Effect::SendWorker(session, message) => self.said.push((session, message)),
                 Effect::Reply(_, answer) => self.answers.push(answer),
                 Effect::Store(id, operation) => self.asked.push_back((at, id, operation)),
-                Effect::CloseWorker(_) | Effect::CopyState(_) | Effect::Known(..) | Effect::View(_) => {}
+                Effect::CloseWorker(_)
+                | Effect::AskForWorkers(_)
+                | Effect::CopyState(_)
+                | Effect::Known(..)
+                | Effect::View(_) => {}
             }
         }
     }
