@@ -74,6 +74,7 @@ pub fn diagnose(looks: Looks<'_>) -> Vec<Finding> {
     let mut findings = flow::examine(graph, &vertices);
     findings.extend(input::examine(&vertices, looks.now));
     findings.extend(results::examine(graph, &vertices, &looks));
+    findings.extend(standing::more_slots_wanted(looks.after));
     findings
 }
 

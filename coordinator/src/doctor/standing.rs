@@ -1,6 +1,6 @@
 //! Whether the job runs, and why not.
 
-use weir_proto::client::{JobSummary, status};
+use weir_proto::client::{JobDetail, JobSummary, status};
 
 use super::{Finding, Looks, span};
 
@@ -57,6 +57,18 @@ fn missing_slots(job: &JobSummary) -> Finding {
             job.full_name()
         ),
     )
+}
+
+/// It runs, and was found to need more slots than there are for it.
+pub(super) fn more_slots_wanted(job: &JobDetail) -> Option<Finding> {
+    let last = job.scaling_decisions.last().filter(|last| last.done && last.to == job.summary.parallelism)?;
+    (last.wanted > last.to).then(|| {
+        Finding::new(
+            "more-slots-wanted",
+            format!("its load needs {} slots, and {} are there for it: {}", last.wanted, last.to, last.reason),
+            "start workers, or have them started: `--scale-webhook` of the coordinators; it takes the slots when they are there",
+        )
+    })
 }
 
 /// It has begun anew while it was looked at.

@@ -7,7 +7,9 @@ use weir_core::{
     Attempt, Edge, Epoch, EventTime, Exchange, Expr, JobId, NodeId, NodeSpec, OutputPort, SinkSpec, SourceSpec,
     TableSpec, WatermarkSpec, WindowAggregateSpec, WindowKind, WindowSource,
 };
-use weir_proto::client::{CheckpointProgress, JobFailureInfo, JobSettingsInfo, JobSummary, Scaling, VertexInfo};
+use weir_proto::client::{
+    CheckpointProgress, JobFailureInfo, JobSettingsInfo, JobSummary, Scaling, ScalingDecision, VertexInfo,
+};
 use weir_proto::control::Times;
 
 use super::*;
@@ -202,6 +204,27 @@ fn a_job_that_does_not_run_says_why() {
     anew[1].summary.restarts += 1;
     assert!(!passes(&anew), "a worker was lost");
     assert!(!passes(&failed));
+}
+
+#[test]
+fn a_job_whose_load_needs_more_slots_than_there_are_says_so() {
+    let decided = |wanted, to| {
+        let mut looks = looks();
+        let parallelism = looks[1].summary.parallelism;
+        let decision = ScalingDecision {
+            at: NOW,
+            from: parallelism,
+            to: parallelism + to,
+            wanted: parallelism + wanted,
+            done: true,
+            reason: "Source(in) is busy 95 % of its time".into(),
+        };
+        looks[1].scaling_decisions.push(decision);
+        looks
+    };
+    assert_found(&decided(2, 0), "more-slots-wanted", None);
+    assert_eq!(found(&decided(0, 0)), [], "it has them");
+    assert_eq!(found(&decided(2, 1)), [], "it was given another number since");
 }
 
 #[test]
