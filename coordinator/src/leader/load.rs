@@ -79,7 +79,8 @@ fn decision(
     };
     let is_as_it_was = to == job.parallelism && wanted == job.parallelism;
     let was_more = last.is_some_and(|last| done && last.to == job.parallelism && last.wanted > job.parallelism);
-    if is_known && to == job.parallelism || !done && is_known || is_as_it_was && !was_more {
+    let is_said = is_known && (!done || to == job.parallelism);
+    if is_said || (is_as_it_was && !was_more) {
         return None;
     }
     Some(ScalingDecision { at: context.now.wall, from: job.parallelism, to, wanted, done, reason })
