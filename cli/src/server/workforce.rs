@@ -96,6 +96,12 @@ impl ScaleArguments {
     }
 }
 
+/// What the process was told by its environment, if it says anything.
+#[expect(clippy::disallowed_methods, reason = "a secret, and what every pod is told of its cluster: no settings")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn client(root: Option<Certificate>) -> Result<Client> {
     // Whoever else has chosen one has chosen the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -133,7 +139,7 @@ impl Webhook {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::user(format!("--scale-webhook {url}: write http://… or https://…")));
         }
-        let token = std::env::var("WEIR_SCALE_TOKEN").ok().filter(|token| !token.is_empty());
+        let token = variable("WEIR_SCALE_TOKEN");
         Ok(Self { url, token, client: client(None)? })
     }
 }
@@ -162,7 +168,6 @@ struct Kubernetes {
 
 impl Kubernetes {
     fn new(resource: Resource) -> Result<Self> {
-        let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
         let host = variable("KUBERNETES_SERVICE_HOST").ok_or_else(|| {
             Error::user("--scale-kubernetes: this process is in no pod: KUBERNETES_SERVICE_HOST is not set")
                 .with_help("tell a webhook instead, with --scale-webhook")
