@@ -97,6 +97,19 @@ fn a_job_lives_its_life_by_http() {
     post(JOBS, &script);
     assert_eq!(standing(&cluster, "endless")["parallelism"], 2);
 
+    let put = |body: Value| call(&cluster, "PUT", &format!("{JOBS}/endless/scaling"), Some(&body));
+    let (status, wrong) = put(json!({ "by": "slots", "max_slot": 1 }));
+    assert_eq!(status, 400, "{wrong}");
+    let (status, wrong) = put(json!({ "by": "slots", "min_slots": 3, "max_slots": 2 }));
+    assert_eq!(status, 400, "{wrong}");
+    assert_eq!(put(json!({ "by": "slots", "max_slots": 1 })).0, 202);
+    until("it is smaller", || {
+        let job = standing(&cluster, "endless");
+        let decisions = job["scaling_decisions"].as_array().unwrap();
+        (job["slots"] == 1 && job["status"] == "running" && decisions.len() == 1).then_some(())
+    });
+    assert_eq!(standing(&cluster, "endless")["scaling"]["by"], "slots");
+
     let (status, begun) = call(&cluster, "POST", &format!("{JOBS}/endless/savepoints"), None);
     assert_eq!(status, 202, "{begun}");
     let after = begun["after"].as_u64().unwrap();

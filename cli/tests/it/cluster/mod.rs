@@ -23,6 +23,7 @@ mod plugins;
 pub mod processes;
 mod recover;
 mod refusals;
+mod scaling;
 mod secrets;
 mod select;
 mod settings;

@@ -39,6 +39,10 @@ fn every_declared_metric_is_told_and_no_other() {
         let leader = coordinators.iter().find(leads)?;
         (samples(leader).get(completed).copied().unwrap_or_default() >= 3.0).then(|| leader.clone())
     });
+    // More is told of a job whose load is looked at.
+    cluster.weir(&["jobs", "autoscale", "numbers", "--dry-run", "--settle", "1s"]).code(0);
+    let load = "weir_autoscaler_job_load_ratio{job_name=\"default/numbers\"}";
+    until("its load was looked at", || samples(&leader).get(load).copied());
     let mut told: Vec<String> = coordinators.iter().chain(&workers).flat_map(|address| families(address)).collect();
     told.sort();
     told.dedup();
@@ -46,8 +50,8 @@ fn every_declared_metric_is_told_and_no_other() {
         [weir_worker::METRICS, weir_coordinator::metrics::METRICS, weir_monitoring::PROCESS_METRICS].concat();
     let mut missing: Vec<&str> = declared.iter().map(|metric| metric.name).collect();
     missing.retain(|name| !told.iter().any(|told| told == name) && !OF_SOME_SOURCES.contains(name));
-    // Only a restart or a rescale makes a pause.
-    assert_eq!(missing, ["weir_cluster_job_last_pause_seconds"]);
+    // Nobody is asked for workers here, and only a restart or a rescale makes a pause.
+    assert_eq!(missing, ["weir_autoscaler_wanted_workers", "weir_cluster_job_last_pause_seconds"]);
     let undeclared: Vec<&String> =
         told.iter().filter(|name| !declared.iter().any(|metric| metric.name == **name)).collect();
     assert!(undeclared.is_empty(), "{undeclared:?}");
