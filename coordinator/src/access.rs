@@ -164,7 +164,10 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
     match request {
         R::SubmitJob(submit) => {
             // That a catalog names a file says nothing: its text is not read here, nor where a graph has its files from.
-            let is_native = |node: &Node| matches!(node.spec.operator, OperatorSpec::Plugin(_));
+            let is_native = |node: &Node| match &node.spec.operator {
+                OperatorSpec::Plugin(_) => true,
+                operator => operator.plugin_table().is_some(),
+            };
             let brings_code = submit.graph.nodes().iter().any(is_native) || !submit.graph.artifacts().is_empty();
             changed(&submit.namespace, brings_code)
         }

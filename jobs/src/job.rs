@@ -7,11 +7,17 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use weir_core::plugin::{JobDescription, JobStep, OperatorStep, SideOutput as SideView};
+use arrow::datatypes::SchemaRef;
+use weir_core::plugin::{
+    JobDescription, JobStep, OperatorStep, PLUGIN_CONNECTOR, PluginSink, PluginSource, PluginTableKind,
+    SideOutput as SideView, TableRequest, TableStep,
+};
 use weir_core::{Error, Operator, Result};
 
 use crate::operator::Side;
 use crate::record::Record;
+use crate::sink::{self, Sink};
+use crate::source::{self, Source};
 use crate::stream::Stream;
 use crate::table::Table;
 
@@ -52,6 +58,25 @@ pub(crate) enum Step {
         columns: Vec<String>,
     },
     Operator(Box<OperatorPlan>),
+    /// A table whose source or sink is the job's own.
+    Table(Box<TablePlan>),
+}
+
+/// A table of the job's own, and how its source or sink is made.
+pub(crate) struct TablePlan {
+    pub(crate) step: TableStep,
+    pub(crate) columns: SchemaRef,
+    pub(crate) make: MakeTable,
+}
+
+type MakeSource = dyn Fn(&TableRequest) -> Box<dyn PluginSource>;
+
+type MakeSink = dyn Fn() -> Box<dyn PluginSink>;
+
+/// Makes the source or the sink of a table.
+pub(crate) enum MakeTable {
+    Source(Box<MakeSource>),
+    Sink(Box<MakeSink>),
 }
 
 /// An operator and how it is made.
@@ -118,6 +143,13 @@ impl Plan {
         })
     }
 
+    pub(crate) fn own_tables(&self) -> impl Iterator<Item = &TablePlan> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Table(table) => Some(&**table),
+            _ => None,
+        })
+    }
+
     /// A name for rows on their way to somewhere, which no other step has.
     pub(crate) fn name_for(&self, purpose: &str) -> String {
         let is_taken = |name: &str| self.operators().any(|other| other.step.view == name);
@@ -166,6 +198,41 @@ impl Job {
             Err(problem) => self.plan.borrow_mut().complain(problem),
         }
         self.table(table.name())
+    }
+
+    /// Declares a table whose rows the job's own [`Source`] makes, and gives them. SQL of the job may read it too.
+    pub fn create_source<S: Source>(&mut self, table: Table<S::Row>, source: S) -> Stream<S::Row> {
+        let (kind, source) = (PluginTableKind::Source { bounded: source.is_bounded() }, Arc::new(source));
+        let make = move |request: &TableRequest| source::Adapted::boxed(&source, request);
+        self.own_table(&table, kind, MakeTable::Source(Box::new(make)));
+        self.table(table.name())
+    }
+
+    /// Declares a table whose rows go to the job's own [`Sink`]: [`Stream::insert_into`] writes it, and SQL of the job may.
+    pub fn create_sink<S: Sink>(&mut self, table: Table<S::Row>, sink: S) {
+        let sink = Arc::new(sink);
+        let make = move || sink::Adapted::boxed(&sink);
+        self.own_table(&table, PluginTableKind::Sink, MakeTable::Sink(Box::new(make)));
+    }
+
+    fn own_table<R: Record>(&mut self, table: &Table<R>, kind: PluginTableKind, make: MakeTable) {
+        let mut plan = self.plan.borrow_mut();
+        let name = table.name().to_owned();
+        if plan.own_tables().any(|other| other.step.table == name) {
+            plan.complain(Error::user(format!("two tables of the job are called '{name}'")));
+        }
+        if table.has_option("connector") {
+            let problem = format!("table '{name}' has the option 'connector', and code of the job's own");
+            plan.complain(Error::user(problem).with_help("leave the option out, or declare it with `create_table`"));
+            return;
+        }
+        match table.sql_with(&[("connector", PLUGIN_CONNECTOR)]) {
+            Ok(declaration) => {
+                let step = TableStep { declaration, table: name, config: Vec::new(), kind };
+                plan.steps.push(Step::Table(Box::new(TablePlan { step, columns: R::schema(), make })));
+            }
+            Err(problem) => plan.complain(problem),
+        }
     }
 
     /// Runs statements of SQL, such as `CREATE TABLE`, `CREATE VIEW` or `INSERT INTO … SELECT`. They see the steps in front of
@@ -253,6 +320,7 @@ pub(crate) fn describe(plan: &Plan, name: &str, config: &[u8]) -> JobDescription
         Step::Operator(operator) => {
             JobStep::Operator(OperatorStep { config: config.to_vec(), ..operator.step.clone() })
         }
+        Step::Table(table) => JobStep::Table(TableStep { config: config.to_vec(), ..table.step.clone() }),
     };
     JobDescription { name: name.to_owned(), steps: plan.steps.iter().map(step).collect() }
 }

@@ -90,6 +90,7 @@
 //!
 //! - [`Record`]: a struct as a row of Arrow's columns.
 //! - [`Job`]: tables, views and SQL; [`Stream`]: `map`, `filter`, `flat_map`, `union`, `key_by`, `insert_into`.
+//! - [`Source`] and [`Sink`]: where rows come from and go to, in code of one's own.
 //! - [`Functions`]: what SQL calls.
 //! - [`Calls`]: functions that wait for services, many at once.
 //! - Of each key ([`KeyedStream`]): [`KeyedProcess`], [windows](Windows), [two streams](KeyedConnect) and [joins](Interval) of them, and [rows that every subtask is
@@ -120,6 +121,8 @@ mod operator;
 mod plugin;
 mod process;
 pub mod record;
+mod sink;
+mod source;
 pub mod state;
 mod stream;
 mod table;
@@ -134,12 +137,14 @@ pub use join::Interval;
 pub use plugin::{JobPlugin, Main};
 pub use process::{BroadcastProcess, Context, KeyedConnect, KeyedProcess, SideOutput};
 pub use record::{Bytes, Date, Decimal, Record, Timestamp};
+pub use sink::{Commit, LastEpoch, Sink, sink_fn};
+pub use source::{Reading, Rows, Source, Split, SplitReader};
 pub use state::{AggregateState, ListState, MapState, ProcessingTimer, State, Timer, ValueState};
 pub use stream::{Connected, KeyedStream, Stream, WithBroadcast};
 pub use table::Table;
 pub use weir_core::{Error, ErrorKind, Result};
 pub use weir_jobs_derive::{Record, State};
-pub use window::{Window, Windowed, WindowedPairs, Windows};
+pub use window::{Pane, Trigger, Triggered, Window, Windowed, WindowedPairs, Windows};
 
 #[doc(hidden)]
 pub use weir_plugin_abi as abi;
@@ -196,9 +201,10 @@ macro_rules! export {
 /// What a job uses: `use weir_jobs::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Aggregate, AggregateState, BroadcastProcess, Bytes, CallFailure, Calls, Context, Date, Decimal, Error,
-        Functions, Interval, Job, KeyedConnect, KeyedProcess, KeyedStream, ListState, MapState, ProcessingTimer,
-        Record, Result, SideOutput, State, Stream, Table, Timer, Timestamp, ValueState, Window, Windows,
+        Aggregate, AggregateState, BroadcastProcess, Bytes, CallFailure, Calls, Commit, Context, Date, Decimal, Error,
+        Functions, Interval, Job, KeyedConnect, KeyedProcess, KeyedStream, LastEpoch, ListState, MapState, Pane,
+        ProcessingTimer, Reading, Record, Result, Rows, SideOutput, Sink, Source, Split, SplitReader, State, Stream,
+        Table, Timer, Timestamp, Trigger, ValueState, Window, Windows,
     };
 }
 

@@ -16,7 +16,7 @@ use crate::operator::{
 use crate::process::{BroadcastProcess, KeyedConnect, KeyedProcess, SideOutput};
 use crate::record::{Key, Record, millis, plain_schema};
 use crate::state::{Clock, State};
-use crate::window::{Windowed, WindowedPairs, Windows};
+use crate::window::{Trigger, Triggered, Windowed, WindowedPairs, Windows};
 
 /// Rows that come one after the other.
 ///
@@ -280,6 +280,16 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
         Windowed::new(self, windows)
     }
 
+    /// Has the rows of each key in one window, which a trigger ends: then the next one begins.
+    pub fn global_window(self, trigger: Trigger<R>) -> Triggered<K, R> {
+        if trigger.wants_event_time() {
+            self.check_event_time("a trigger by event time");
+        } else {
+            self.check_no_time_to_live("a window");
+        }
+        Triggered::new(self, trigger)
+    }
+
     /// Complains of what needs event time, if the rows have none, and of a time to live, which would take away what is still needed.
     fn check_event_time(&self, what: &str) {
         if R::EVENT_TIME.is_none() {
@@ -292,6 +302,10 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
                  (`job.view`) over a table with WATERMARK, and mark it in the view's record",
             ));
         }
+        self.check_no_time_to_live(what);
+    }
+
+    fn check_no_time_to_live(&self, what: &str) {
         if self.time_to_live.is_some() {
             let problem = Error::user(format!(
                 "a time to live cannot be combined with {what}: it would drop what is still needed"

@@ -39,6 +39,13 @@ pub struct Table<R> {
     rows: PhantomData<fn() -> R>,
 }
 
+impl<R> Clone for Table<R> {
+    fn clone(&self) -> Self {
+        let (name, options, out_of_order) = (self.name.clone(), self.options.clone(), self.out_of_order);
+        Self { name, options, out_of_order, rows: PhantomData }
+    }
+}
+
 impl<R: Record> Table<R> {
     /// A table of that name.
     pub fn new(name: &str) -> Self {
@@ -63,11 +70,23 @@ impl<R: Record> Table<R> {
         &self.name
     }
 
+    pub(crate) fn has_option(&self, option: &str) -> bool {
+        self.options.iter().any(|(name, _)| name == option)
+    }
+
     /// The declaration.
     ///
     /// # Errors
     /// A user error if SQL has no type for a column.
     pub(crate) fn sql(&self) -> Result<String> {
+        self.sql_with(&[])
+    }
+
+    /// The declaration, with further options.
+    ///
+    /// # Errors
+    /// A user error if SQL has no type for a column.
+    pub(crate) fn sql_with(&self, further: &[(&str, &str)]) -> Result<String> {
         let schema = R::schema();
         let mut lines = Vec::new();
         for field in schema.fields() {
@@ -85,7 +104,9 @@ impl<R: Record> Table<R> {
             lines.push(format!("  WATERMARK FOR {name} AS {name}{earlier}"));
         }
         let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
-        let options = self.options.iter().map(|(option, value)| format!("{} = {}", text(option), text(value)));
+        let own = self.options.iter().map(|(option, value)| (option.as_str(), value.as_str()));
+        let options = further.iter().copied().chain(own);
+        let options = options.map(|(option, value)| format!("{} = {}", text(option), text(value)));
         let options = options.collect::<Vec<_>>().join(", ");
         Ok(format!("CREATE TABLE {} (\n{}\n) WITH ({options});", self.name, lines.join(",\n")))
     }

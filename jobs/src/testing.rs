@@ -9,7 +9,9 @@
 //! declarations is refused. Run it in the embedded engine, or deployed.
 
 mod dataflow;
+mod promises;
 mod snapshot;
+mod tables;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ use crate::record::{Key, Record, Timestamp, from_batch, to_batch};
 use crate::state::State;
 
 use dataflow::Dataflow;
+pub use promises::{check_sink, check_source};
 pub use snapshot::Snapshot;
 
 /// A job that runs in a test.
@@ -113,6 +116,21 @@ impl TestJob {
         self.dataflow.send(relation, rows)
     }
 
+    /// Reads a table whose source is the job's [own](crate::Source): about `most` rows, and no more than are there. Returns how many came. What the source says of
+    /// event time is taken over; what its rows tell, the test says, as for other tables.
+    ///
+    /// # Errors
+    /// If the job has no such source; what it or a step fails with.
+    pub fn read(&mut self, table: &str, most: usize) -> Result<usize> {
+        let given = self.dataflow.tables.read(&self.plan.borrow(), table, most)?;
+        let count = given.batches.iter().map(RecordBatch::num_rows).sum();
+        given.batches.iter().try_for_each(|rows| self.dataflow.send(table, rows))?;
+        match given.time {
+            Some(time) => self.dataflow.watermark(Some(table), time).map(|()| count),
+            None => Ok(count),
+        }
+    }
+
     /// Event time has come to `time` in all tables: no row with this time or an earlier one is expected.
     ///
     /// # Errors
@@ -196,13 +214,14 @@ impl TestJob {
         snapshot.shared_state(step)
     }
 
-    /// Makes a checkpoint, and returns all state.
+    /// Makes a checkpoint, and returns all state. Rows for [sinks](crate::Sink) of the job's own are committed.
     ///
     /// # Errors
     /// What a step fails with.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.dataflow.checkpoint()?;
-        Ok(self.dataflow.snapshot())
+        let tables = self.dataflow.tables.checkpoint(&self.plan.borrow())?;
+        Ok(self.dataflow.snapshot(tables))
     }
 
     /// Makes a checkpoint, and goes on from it in so many subtasks.
@@ -214,7 +233,9 @@ impl TestJob {
         self.dataflow.restore(&self.plan.borrow(), &snapshot, parallelism)
     }
 
-    /// Goes back to a snapshot, in so many subtasks, as after a crash. What was sent since is to be sent again.
+    /// Goes back to a snapshot, in so many subtasks, as after a crash. What was sent since is to be sent again; [sources](crate::Source) of the job's own are where they
+    /// were, and its [sinks](crate::Sink) are given the epoch of the snapshot once more, as if nobody knew that they have it. The engine goes back to the last snapshot
+    /// only: what one behind it has committed stays.
     ///
     /// # Errors
     /// What a step fails with.

@@ -8,9 +8,11 @@
 //!
 //! - `open`: the windows of a key that have not been shown
 //! - `pairs`: windows of two streams
+//! - `triggered`: a window that goes on until a trigger ends it
 
 mod open;
 mod pairs;
+mod triggered;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use crate::stream::{KeyedStream, Stream};
 
 use self::open::{Open, Place};
 pub use self::pairs::WindowedPairs;
+pub use self::triggered::{Pane, Trigger, Triggered};
 
 /// What windows there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -80,6 +80,7 @@ pub async fn run(
         engine: Arc::new(SimEngine(engine, place)),
         storages,
         connectors,
+        plugins: Arc::default(),
         blocking,
         data_dir: None,
         io: Handle::current(),

@@ -1,13 +1,13 @@
-//! A job that a plugin has described, as a script: its statements as they are, and for each operator what it reads, written as queries. So
-//! names and columns are found, and errors placed, as in any script.
+//! A job that a plugin has described, as a script: its statements as they are, for each operator what it reads, written as queries, and each table
+//! of its own as it declares it. So names and columns are found, and errors placed, as in any script.
 
 use std::sync::Arc;
 
-use weir_core::plugin::{Artifact, JobDescription, JobStep, OperatorStep};
+use weir_core::plugin::{Artifact, JobDescription, JobStep, OperatorStep, PluginTable, TableStep};
 use weir_core::{Error, Result};
 
 use crate::parse::parse;
-use crate::statement::{OperatorStatement, Script, Span, Spanned, Statement};
+use crate::statement::{CreateTable, OperatorStatement, Script, Span, Spanned, Statement};
 
 /// The script of a job. `artifact` is the file that the plugin is; `None`: it is linked into the process.
 ///
@@ -15,7 +15,7 @@ use crate::statement::{OperatorStatement, Script, Span, Spanned, Statement};
 /// A user error if a statement cannot be read, or an operator makes no sense by itself.
 pub fn script_of(description: &JobDescription, artifact: Option<&Artifact>) -> Result<Script> {
     let mut text = String::new();
-    let mut operators = Vec::new();
+    let (mut operators, mut tables) = (Vec::new(), Vec::new());
     for step in &description.steps {
         match step {
             JobStep::Sql(statements) => {
@@ -31,11 +31,28 @@ pub fn script_of(description: &JobDescription, artifact: Option<&Artifact>) -> R
                 write_inputs(&mut text, step);
                 operators.push((Span { start, end: text.len() }, step));
             }
+            JobStep::Table(step) => {
+                check_table(step)?;
+                let start = text.len();
+                text.push_str(step.declaration.trim_end().trim_end_matches(';'));
+                text.push_str("\n;\n");
+                tables.push((Span { start, end: text.len() }, step));
+            }
         }
     }
     let mut script = parse(&text)?;
+    for (span, step) in tables {
+        let (start, _) = statements_in(&script, span);
+        let Some(Statement::CreateTable(table)) =
+            script.statements.get_mut(start).map(|statement| &mut statement.value)
+        else {
+            return Err(Error::internal(format!("the table `{}` was not read as it was written", step.table)));
+        };
+        let TableStep { declaration: _, table: name, config, kind } = step.clone();
+        table.plugin = Some(Box::new(PluginTable { artifact: artifact.cloned(), table: name, config, kind }));
+    }
     for (span, step) in operators {
-        let (start, length) = inputs_at(&script, span);
+        let (start, length) = statements_in(&script, span);
         let inputs =
             script.statements.splice(start..start + length, []).filter_map(|statement| match statement.value {
                 Statement::Query(query) => Some(Spanned { value: query, span: statement.span }),
@@ -55,10 +72,21 @@ pub fn script_of(description: &JobDescription, artifact: Option<&Artifact>) -> R
 }
 
 /// Where the statements that stand within `span` begin, and how many they are.
-fn inputs_at(script: &Script, span: Span) -> (usize, usize) {
+fn statements_in(script: &Script, span: Span) -> (usize, usize) {
     let is_inside = |statement: &&Spanned<Statement>| (span.start..span.end).contains(&statement.span.start);
     let start = script.statements.iter().position(|statement| statement.span.start >= span.start);
     (start.unwrap_or(script.statements.len()), script.statements.iter().filter(is_inside).count())
+}
+
+/// The declaration of a table is that and nothing else: what stands in it is told whose code it is.
+fn check_table(step: &TableStep) -> Result<()> {
+    let name = &step.table;
+    let script = parse(&step.declaration)
+        .map_err(|error| error.context(format!("the plugin's table `{name}` has a declaration that cannot be read")))?;
+    match &*script.statements {
+        [Spanned { value: Statement::CreateTable(CreateTable { like: None, query: None, .. }), .. }] => Ok(()),
+        _ => Err(Error::user(format!("the plugin's table `{name}` is declared by something else than a CREATE TABLE"))),
+    }
 }
 
 fn check(step: &OperatorStep) -> Result<()> {

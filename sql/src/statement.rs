@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion_sql::sqlparser::ast;
-use weir_core::plugin::{Artifact, FunctionSignature, OperatorStep};
+use weir_core::plugin::{Artifact, FunctionSignature, OperatorStep, PluginTable};
 
 /// A piece of the script's text: byte offsets, end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -298,6 +298,8 @@ pub struct CreateTable {
     pub like: Option<Like>,
     /// `AS query`, which fills it: its columns are the query's. The place is that of the `AS`.
     pub query: Option<Spanned<Box<ast::Query>>>,
+    /// Whose code the table is, of one that a plugin's job declares. No text says so.
+    pub plugin: Option<Box<PluginTable>>,
 }
 
 /// `LIKE base (…)`.

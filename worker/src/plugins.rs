@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sha2::{Digest, Sha256};
 use weir_core::plugin::{Artifact, ArtifactHash, NoPlugins, Plugin, Plugins};
-use weir_core::{Error, JobGraph, Result};
+use weir_core::{Error, JobGraph, Result, TableSpec};
 use weir_plugin_abi::host::{Loaded, load};
 use weir_state::Storages;
 
@@ -57,8 +57,29 @@ impl PluginFiles {
     /// # Errors
     /// If one cannot be fetched, is not what its hash says, or cannot be loaded.
     pub fn of(&self, graph: &JobGraph, storages: &dyn Storages) -> Result<JobPlugins> {
+        self.load(graph.artifacts(), storages)
+    }
+
+    /// The plugins that the sources and sinks of these tables are. Blocks.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_tables<'a>(
+        &self,
+        tables: impl IntoIterator<Item = &'a TableSpec>,
+        storages: &dyn Storages,
+    ) -> Result<JobPlugins> {
+        let plugins = tables.into_iter().filter_map(|table| table.plugin.as_ref());
+        self.load(plugins.filter_map(|plugin| plugin.artifact.as_ref()), storages)
+    }
+
+    fn load<'a>(
+        &self,
+        artifacts: impl IntoIterator<Item = &'a Artifact>,
+        storages: &dyn Storages,
+    ) -> Result<JobPlugins> {
         let mut plugins = JobPlugins::default();
-        for artifact in graph.artifacts() {
+        for artifact in artifacts {
             let plugin = self.plugin(artifact, || {
                 let folder = artifact.folder.as_deref().ok_or_else(|| {
                     Error::user(format!("the plugin {artifact} is a file of the machine that the job was planned on"))
@@ -123,6 +144,13 @@ impl PluginFiles {
 pub struct JobPlugins(BTreeMap<ArtifactHash, Arc<dyn Plugin>>);
 
 impl JobPlugins {
+    /// Those of both.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// One more.
     pub fn add(&mut self, hash: ArtifactHash, plugin: Arc<dyn Plugin>) {
         self.0.insert(hash, plugin);

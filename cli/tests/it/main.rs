@@ -27,6 +27,7 @@ mod nexmark;
 mod numbers;
 mod outer_joins;
 mod over;
+mod own_tables;
 mod plugins;
 mod postgres;
 mod power;

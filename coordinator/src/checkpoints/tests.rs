@@ -120,6 +120,7 @@ impl Edge {
                 partitioned_by: Vec::new(),
                 primary_key: Default::default(),
                 settings: Default::default(),
+                plugin: None,
             },
             committables: vec![vec![1]],
             staged: Vec::new(),

@@ -295,7 +295,7 @@ impl Command {
         }
     }
 
-    /// Whether SQL calls functions of plugins from here on.
+    /// Whether SQL calls functions of plugins, or reads and writes tables of theirs, from here on.
     pub(super) fn calls_plugins(&self) -> bool {
         match self.deed() {
             Command::SubmitJob { spec, .. } | Command::UpdateJob { spec, .. } => spec.calls_plugins(),

@@ -21,7 +21,8 @@ const STATE_WITH_UPDATES: Seal = Seal { format: 2, ..STATE };
 const STATE_WITH_CATALOGS: Seal = Seal { format: 3, ..STATE };
 /// Likewise of a state that knows who may do what, or who has done it.
 const STATE_WITH_TOKENS: Seal = Seal { format: 4, ..STATE };
-/// Likewise of a state in which SQL calls functions of plugins: an earlier version would leave them out of its jobs, and delete their files.
+/// Likewise of a state in which SQL calls functions of plugins, or tables are theirs: an earlier version would leave them out of its jobs, and
+/// delete their files.
 const STATE_WITH_FUNCTIONS: Seal = Seal { format: 5, ..STATE };
 /// Likewise of a state with jobs whose slots no person decides on.
 const STATE_WITH_SCALING: Seal = Seal { format: 6, ..STATE };
@@ -35,7 +36,7 @@ impl Command {
             command if command.is_about_scaling() => (8, json::encode_deep(self)),
             // Earlier versions would start a job at the beginning of its input, and do not know what is adopted.
             command if command.is_about_adopted_state() => (7, json::encode_deep(self)),
-            // Earlier versions would leave the functions out.
+            // Earlier versions would leave the functions and tables out.
             _ if self.calls_plugins() => (6, json::encode_deep(self)),
             // There is a dataflow in it.
             Command::SubmitJob { .. } => (1, json::encode_deep(self)),

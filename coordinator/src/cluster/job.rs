@@ -233,9 +233,14 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// Whether its expressions call functions of plugins.
+    /// Whether its expressions call functions of plugins, or its tables are theirs.
     pub(super) fn calls_plugins(&self) -> bool {
-        !self.graph.functions().is_empty()
+        !self.graph.functions().is_empty() || self.has_tables_of_plugins()
+    }
+
+    /// Whether it reads or writes tables by code of plugins.
+    pub(super) fn has_tables_of_plugins(&self) -> bool {
+        self.graph.nodes().iter().any(|node| node.spec.operator.plugin_table().is_some())
     }
 
     /// Whether it goes on with the state of `before`.

@@ -7,7 +7,12 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use weir_core::{Attempt, Epoch, ErrorKind, Incarnation, JobGraph, JobId, PlacedWorker, Placement, WorkerId};
+use arrow_schema::Schema;
+use weir_core::plugin::{Artifact, PLUGIN_CONNECTOR, PluginTable, PluginTableKind};
+use weir_core::{
+    Attempt, Epoch, ErrorKind, Incarnation, JobGraph, JobId, NodeSpec, OperatorSpec, PlacedWorker, Placement, SinkSpec,
+    TableSpec, WorkerId,
+};
 use weir_proto::client::{Scaling, ScalingBy, ScalingDecision};
 
 use super::*;
@@ -35,6 +40,33 @@ pub(crate) fn run(script: &str) -> ClusterState {
         run.line(line);
     }
     run.state
+}
+
+/// What becomes of a state with these lines.
+fn then(state: &ClusterState, script: &str) -> ClusterState {
+    let mut run = Script { state: state.clone(), clock: 1_000_000 };
+    script.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| run.line(line));
+    run.state
+}
+
+/// A job that writes a table by code of the plugin with this hash.
+fn with_own_table(fingerprint: &str, hash: &str) -> JobSpec {
+    let artifact = Artifact {
+        hash: hash.repeat(32).parse().unwrap(),
+        name: "own".into(),
+        version: "1".into(),
+        folder: Some("file:///c".into()),
+    };
+    let plugin =
+        PluginTable { artifact: Some(artifact), table: "t".into(), config: Vec::new(), kind: PluginTableKind::Sink };
+    let schema = Arc::new(Schema::empty());
+    let table = TableSpec {
+        plugin: Some(Box::new(plugin)),
+        ..TableSpec::new("t", PLUGIN_CONNECTOR, BTreeMap::new(), schema.clone())
+    };
+    let mut graph = JobGraph::default();
+    graph.add(NodeSpec::new("Sink", OperatorSpec::Sink(SinkSpec { table }), Vec::new(), schema));
+    JobSpec { graph: Arc::new(graph), ..spec(fingerprint, 2) }
 }
 
 impl Script {

@@ -15,6 +15,7 @@ pub mod marker;
 pub mod nexmark;
 mod numbered;
 pub mod options;
+pub mod plugin;
 pub mod print;
 mod registry;
 pub mod stored_file;

@@ -9,6 +9,7 @@ use crate::blackhole::Blackhole;
 use crate::datagen::Datagen;
 use crate::filesystem::Filesystem;
 use crate::nexmark::Nexmark;
+use crate::plugin::PluginTables;
 use crate::print::Print;
 
 /// Connectors by name. [`registry`] has the built-in ones; a program adds its own with [`Registry::with`].
@@ -20,7 +21,8 @@ pub struct Registry {
 impl Registry {
     /// The connectors that come with Weir.
     pub fn builtin() -> Self {
-        Self::default().with(Blackhole).with(Datagen).with(Filesystem::default()).with(Nexmark).with(Print)
+        let connectors = Self::default().with(Blackhole).with(Datagen).with(Filesystem::default()).with(Nexmark);
+        connectors.with(Print).with(PluginTables::unopened())
     }
 
     /// Adds a connector, in the place of another one of the same name.
@@ -37,7 +39,8 @@ impl ConnectorRegistry for Registry {
     }
 
     fn names(&self) -> Vec<&'static str> {
-        self.connectors.keys().copied().collect()
+        // Others are for tables that nobody declares.
+        self.connectors.keys().copied().filter(|name| !name.starts_with('$')).collect()
     }
 }
 

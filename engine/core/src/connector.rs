@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::{Audit, AuditedSink};
 use crate::lookup::{LookupContext, LookupTable};
+use crate::plugin::PluginTable;
 pub use crate::source::{
     AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
     SplitPosition, Succession, rejected_schema,
@@ -50,6 +51,9 @@ pub struct TableSpec {
     /// rely on it.
     #[serde(default)]
     pub primary_key: Vec<usize>,
+    /// Whose code its source or sink is, if it is a plugin's: then the connector is [`PLUGIN_CONNECTOR`](crate::plugin::PLUGIN_CONNECTOR).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Box<PluginTable>>,
 }
 
 impl TableSpec {
@@ -69,6 +73,7 @@ impl TableSpec {
             projection: None,
             partitioned_by: Vec::new(),
             primary_key: Vec::new(),
+            plugin: None,
         }
     }
 
@@ -293,7 +298,7 @@ pub trait ConnectorRegistry: Send + Sync {
     /// The connector of that name.
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>>;
 
-    /// All names, sorted.
+    /// The names that tables of users can have, sorted.
     fn names(&self) -> Vec<&'static str>;
 }
 

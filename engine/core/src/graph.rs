@@ -331,7 +331,7 @@ impl JobGraph {
     pub fn artifacts(&self) -> Vec<&Artifact> {
         let of_nodes = self.nodes.iter().filter_map(|node| match &node.spec.operator {
             OperatorSpec::Plugin(PluginSpec { artifact, .. }) => artifact.as_ref(),
-            _ => None,
+            operator => operator.plugin_table().and_then(|table| table.artifact.as_ref()),
         });
         let of_functions = self.functions.iter().filter_map(|function| function.artifact.as_ref());
         let mut artifacts: Vec<&Artifact> = Vec::new();

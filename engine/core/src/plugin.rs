@@ -1,4 +1,4 @@
-//! Operators and jobs that users write in Rust, and how the engine gets at them.
+//! Operators, sources, sinks and jobs that users write in Rust, and how the engine gets at them.
 //!
 //! ```text
 //!   Plugin::job(arguments) ─▶ JobDescription ──planner──▶ JobGraph with nodes of OperatorSpec::Plugin
@@ -15,6 +15,7 @@
 //! - `description`: a job as a plugin describes it
 //! - `function`: what SQL calls
 //! - `spec`: what a node of the graph is told
+//! - `table`: sources and sinks
 //! - `plugins`: where plugins are found
 
 mod artifact;
@@ -22,6 +23,7 @@ mod description;
 mod function;
 mod plugins;
 mod spec;
+mod table;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +37,10 @@ pub use self::function::{
 };
 pub use self::plugins::{Linked, NoPlugins, Plugins};
 pub use self::spec::{PluginInput, PluginSpec, Spread, check_dropped};
+pub use self::table::{
+    LastEpoch, PLUGIN_CONNECTOR, PluginCommit, PluginRead, PluginReader, PluginSink, PluginSource, PluginSplit,
+    PluginSplits, PluginTable, PluginTableKind, TableRequest, TableStep,
+};
 use crate::{Error, Operator, Result};
 
 /// What users write in Rust: jobs, and the operators that stand in them. Methods may be called from any thread, also at the same time,
@@ -56,6 +62,22 @@ pub trait Plugin: Send + Sync {
     /// # Errors
     /// A user error if it has no such operator, or the configuration or the columns make no sense to it.
     fn operator(&self, request: &OperatorRequest) -> Result<Box<dyn Operator>>;
+
+    /// The source of one of its tables. Made wherever the table is read, once for each thread that reads it and once for the splits.
+    ///
+    /// # Errors
+    /// A user error if it has no such source, or the configuration or the columns make no sense to it.
+    fn source(&self, request: &TableRequest) -> Result<Box<dyn PluginSource>> {
+        Err(Error::user(format!("the plugin {} has no source '{}'", self.info().name, request.table)))
+    }
+
+    /// The sink of one of its tables. Made where the table is opened, to see that it can be, and for each commit, in any process.
+    ///
+    /// # Errors
+    /// A user error if it has no such sink, or the configuration or the columns make no sense to it.
+    fn sink(&self, request: &TableRequest) -> Result<Box<dyn PluginSink>> {
+        Err(Error::user(format!("the plugin {} has no sink '{}'", self.info().name, request.table)))
+    }
 
     /// The functions that it exports to SQL, each under a name of its own. Called where a statement declares one of them, in a process that
     /// does nothing else, and where a job is opened that calls one.

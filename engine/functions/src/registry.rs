@@ -110,6 +110,11 @@ impl Functions {
         self.plugins.as_deref().unwrap_or(&NoPlugins)
     }
 
+    /// The same, for those who outlive this.
+    pub fn shared_plugins(&self) -> Arc<dyn Plugins> {
+        self.plugins.clone().unwrap_or_else(|| Arc::new(NoPlugins))
+    }
+
     /// The scalar function of that name, whatever its case. Functions that [`refused()`] names are not among them.
     pub fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         self.scalars.get(&name.to_lowercase()).cloned()

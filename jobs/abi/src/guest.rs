@@ -26,6 +26,7 @@
 //! ```
 
 pub(crate) mod exports;
+pub(crate) mod tables;
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -102,6 +103,7 @@ pub const fn descriptor(create: extern "C" fn(*mut Answer) -> Handle) -> Descrip
             state_bytes,
         },
         exports: exports::EXPORTS,
+        tables: tables::TABLES,
     }
 }
 

@@ -1,14 +1,17 @@
 //! The C ABI between the engine (the *host*) and a plugin in a file (the *guest*).
 //!
-//! It mirrors three traits of `weir-core`, [`Plugin`](weir_core::plugin::Plugin), [`Operator`](weir_core::Operator) and
-//! [`ScalarFunction`](weir_core::plugin::ScalarFunction), function by function. A plugin is a `cdylib` with one symbol, [`SYMBOL`], a function that returns a [`Descriptor`]:
+//! It mirrors traits of `weir-core`, [`Plugin`](weir_core::plugin::Plugin), [`Operator`](weir_core::Operator),
+//! [`ScalarFunction`](weir_core::plugin::ScalarFunction), [`PluginSource`](weir_core::plugin::PluginSource) and
+//! [`PluginSink`](weir_core::plugin::PluginSink) among them, function by function. A plugin is a `cdylib` with one symbol, [`SYMBOL`], a function that returns a [`Descriptor`]:
 //!
 //! ```text
 //!   host: dlopen ─▶ weir_plugin() ─▶ Descriptor { abi version, SDK version, target, … , functions }
 //!                                        │ same ABI, same target
 //!                                        ▼
 //!         create() ─▶ plugin ─ operator(request) ─▶ operator ─ open, load*, { process, watermark, …, capture? }*, drop
-//!                        └──── function(name) ────▶ function ─ call*, group()* ─▶ group ─ { update, merge, value }*, drop
+//!                        ├──── function(name) ────▶ function ─ call*, group()* ─▶ group ─ { update, merge, value }*, drop
+//!                        ├──── source(request) ───▶ source ─ { splits, open_split ─▶ reader ─ read*, drop }*, drop
+//!                        └──── sink(request) ─────▶ sink ─ commit*, drop
 //! ```
 //!
 //! - **Memory.** Each side frees what it has allocated. Bytes that go in are lent for the length of the call ([`Lent`]); what comes out is
@@ -21,7 +24,7 @@
 //!
 //! The fields of the descriptor in front of `functions` never change their place: so a plugin of any version is understood well enough
 //! to refuse it with reasons. All else changes with [`ABI_VERSION`]. Behind what version 2 has there are `exports` since version 3, with another meaning since
-//! version 4: a plugin of version 2 or 3 is loaded, and exports nothing to SQL.
+//! version 4: a plugin of version 2 or 3 is loaded, and exports nothing to SQL. Behind those stand `tables` since version 5.
 
 mod errors;
 pub mod guest;
@@ -34,16 +37,20 @@ pub mod thread;
 
 pub use errors::ErrorText;
 pub use panics::caught;
-pub use raw::{Answer, Descriptor, Exports, Functions, Handle, Lent, OptionTime, Outputs, Owned, Pieces};
+pub use raw::{Answer, Descriptor, Exports, Functions, Handle, Lent, OptionTime, Outputs, Owned, Pieces, Rows, Tables};
 #[doc(hidden)]
 pub use weir_core;
 
-/// Raised whenever anything in [`Functions`] or [`Exports`], or the meaning of what goes through them, changes.
-pub const ABI_VERSION: u32 = 4;
+/// Raised whenever anything in [`Functions`], [`Exports`] or [`Tables`], or the meaning of what goes through them, changes.
+pub const ABI_VERSION: u32 = 5;
 
 /// The first version whose exports are used.
 #[cfg(feature = "host")]
 pub(crate) const EXPORTS_SINCE: u32 = 4;
+
+/// The first version with sources and sinks.
+#[cfg(feature = "host")]
+pub(crate) const TABLES_SINCE: u32 = 5;
 
 /// The oldest version that is understood.
 pub const OLDEST_ABI_VERSION: u32 = 2;

@@ -240,6 +240,40 @@ pub struct Exports {
     pub bytes_of_group: extern "C" fn(group: Handle) -> usize,
 }
 
+/// Where rows that are to be committed come from during a call.
+#[repr(C)]
+pub struct Rows {
+    /// The host's own.
+    pub context: *mut c_void,
+    /// Gives the next rows, with the columns of the request, and says whether there are some. `rows` is written to if there are.
+    pub next: extern "C" fn(context: *mut c_void, rows: *mut FFI_ArrowArray, answer: *mut Answer) -> bool,
+}
+
+/// The functions of a plugin for its own sources and sinks. Plugins of earlier versions have none. A handle is used by one thread at a time.
+#[repr(C)]
+pub struct Tables {
+    /// Makes a source, for a request in JSON.
+    pub source: extern "C" fn(plugin: Handle, request: Lent, answer: *mut Answer) -> Handle,
+    /// Gives a source up.
+    pub drop_source: extern "C" fn(source: Handle),
+    /// `PluginSource::splits`: JSON.
+    pub splits: extern "C" fn(source: Handle, answer: *mut Answer),
+    /// `PluginSource::open`, for a split and a position in JSON.
+    pub open_split: extern "C" fn(source: Handle, split: Lent, answer: *mut Answer) -> Handle,
+    /// Gives a reader up.
+    pub drop_reader: extern "C" fn(reader: Handle),
+    /// `PluginReader::read`: JSON, and rows with the columns of the request, which are written to `rows` if the answer says so.
+    pub read: extern "C" fn(reader: Handle, most: usize, rows: *mut FFI_ArrowArray, answer: *mut Answer),
+    /// Makes a sink, for a request in JSON.
+    pub sink: extern "C" fn(plugin: Handle, request: Lent, answer: *mut Answer) -> Handle,
+    /// Gives a sink up.
+    pub drop_sink: extern "C" fn(sink: Handle),
+    /// `PluginSink::commit`, of an epoch in JSON.
+    pub commit: extern "C" fn(sink: Handle, commit: Lent, rows: *const Rows, answer: *mut Answer),
+    /// `PluginSink::last_epoch`: JSON.
+    pub last_epoch: extern "C" fn(sink: Handle, writer: Lent, answer: *mut Answer),
+}
+
 /// What a plugin's file says of itself.
 #[repr(C)]
 pub struct Descriptor {
@@ -257,6 +291,8 @@ pub struct Descriptor {
     pub functions: Functions,
     /// What it does for SQL. Not there in version 2, and not used in version 3.
     pub exports: Exports,
+    /// What its own sources and sinks do. There since version 5.
+    pub tables: Tables,
 }
 
 // SAFETY: it is constant, and so is what its pointers point to.
@@ -281,6 +317,6 @@ mod tests {
     #[test]
     fn what_crosses_the_boundary_changes_with_its_version() {
         // Whoever has changed something that both sides have to agree on raises the version and writes both here.
-        assert_eq!((ABI_VERSION, fingerprint(&text())), (4, 0xb495_f913_140f_17b6), "is ABI_VERSION to be raised?");
+        assert_eq!((ABI_VERSION, fingerprint(&text())), (5, 0xe856_bc8b_162e_c5f9), "is ABI_VERSION to be raised?");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weir_connectors::Registry;
 use weir_core::{Connector, ConnectorRegistry, Error, Result};
-use weir_jobs::{ExportFunctions, JobPlugin, Main};
+use weir_jobs::{Commit, ExportFunctions, Job, JobPlugin, Main, Record, Sink, Source, Table, sink_fn};
 use weir_sql::diagnostics::error_at;
 use weir_sql::{Script, Statement};
 use weir_worker::secrets::Resolving;
@@ -26,8 +26,12 @@ pub struct Embedded {
     state_dir: Option<PathBuf>,
     arguments: BTreeMap<String, String>,
     functions: Option<ExportFunctions>,
+    declared: Vec<Declare>,
     connectors: Registry,
 }
+
+/// Declares a table in front of the job.
+type Declare = Arc<dyn Fn(&mut Job) + Send + Sync>;
 
 impl Default for Embedded {
     fn default() -> Self {
@@ -44,6 +48,7 @@ impl Embedded {
             state_dir: None,
             arguments: BTreeMap::new(),
             functions: None,
+            declared: Vec::new(),
             connectors: connectors::builtin(),
         }
     }
@@ -81,6 +86,33 @@ impl Embedded {
         Self { functions: Some(functions), ..self }
     }
 
+    /// Declares a table whose rows the application makes. The job reads it as any other.
+    pub fn source<S: Source>(self, table: Table<S::Row>, source: S) -> Self {
+        let source = Arc::new(source);
+        self.declared(move |job| drop(job.create_source(table.clone(), source.clone())))
+    }
+
+    /// Declares a table whose rows go to the application. The job writes it as any other.
+    pub fn sink<S: Sink>(self, table: Table<S::Row>, sink: S) -> Self {
+        let sink = Arc::new(sink);
+        self.declared(move |job| job.create_sink(table.clone(), sink.clone()))
+    }
+
+    /// Declares a table whose rows are handed to a function: those of an epoch at a time, when its checkpoint is complete, on a thread that may wait. After a crash the last
+    /// epoch may come again, and is known by its number.
+    pub fn deliver<R: Record>(
+        self,
+        table: &str,
+        function: impl Fn(&mut Commit<'_, R>) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.sink(Table::new(table), sink_fn(function))
+    }
+
+    fn declared(mut self, declare: impl Fn(&mut Job) + Send + Sync + 'static) -> Self {
+        self.declared.push(Arc::new(declare));
+        self
+    }
+
     /// A connector of the application's own, for the tables of the job; in the place of one that Weir has, if it has its name.
     pub fn connector(self, connector: impl Connector + 'static) -> Self {
         Self { connectors: self.connectors.with(connector), ..self }
@@ -104,8 +136,10 @@ impl Embedded {
         if let Some(name) = self.arguments.keys().next() {
             return Err(Error::user(format!("a script takes no arguments, and '{name}' is given")));
         }
-        let linked = LinkedJob::new(self.plugin(None));
-        let script = linked.declared(script)?;
+        // Its tables are those of a job that has nothing else.
+        let tables: Option<Main> = if self.declared.is_empty() { None } else { Some(|_| Ok(())) };
+        let linked = LinkedJob::new(self.plugin(tables));
+        let script = linked.declared(script, tables.is_some())?;
         self.start(&script, linked)
     }
 
@@ -115,10 +149,15 @@ impl Embedded {
             Some(main) => JobPlugin::new(name, version, main),
             None => JobPlugin::without_job(name, version),
         };
-        match self.functions {
+        let plugin = match self.functions {
             Some(functions) => plugin.with_functions(functions),
             None => plugin,
-        }
+        };
+        let declare = |plugin: JobPlugin, declare: &Declare| {
+            let declare = declare.clone();
+            plugin.declaring(move |job| declare(job))
+        };
+        self.declared.iter().fold(plugin, declare)
     }
 
     fn start(self, script: &Script, linked: LinkedJob) -> Result<RunningJob> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
+use weir_connectors::plugin::{JobConnectors, PluginTables};
 use weir_coordinator::checkpoints::AttemptConfig;
 use weir_coordinator::driver::{DriverConfig, FlushConfig};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
@@ -191,7 +192,10 @@ pub async fn run(
     progress: watch::Sender<Progress>,
     orders: mpsc::Receiver<Order>,
 ) -> Result<JobEnd> {
-    let (graph, connectors) = (request.graph.clone(), request.connectors.clone());
+    let graph = request.graph.clone();
+    let tables = PluginTables::new(request.functions.shared_plugins()).of_job(&graph);
+    let connectors: Arc<dyn ConnectorRegistry> = Arc::new(JobConnectors::new(request.connectors, tables));
+    let request = RunRequest { connectors: connectors.clone(), ..request };
     let store = CheckpointStore::open(
         request.state_dir.as_deref(),
         &graph,

@@ -37,13 +37,18 @@ impl LinkedJob {
         script_of(&description, None)
     }
 
-    /// A script, which may call the functions.
+    /// A script, which may call the functions, behind the tables of the application if there are some.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn declared(&self, text: &str) -> Result<Script> {
-        let declarations = self.declarations(&parse(text)?)?;
-        parse(&format!("{declarations}{text}"))
+    pub fn declared(&self, text: &str, has_tables: bool) -> Result<Script> {
+        let text = format!("{}{text}", self.declarations(&parse(text)?)?);
+        if !has_tables {
+            return parse(&text);
+        }
+        let mut description = self.plugin.job(&BTreeMap::new())?;
+        description.steps.push(JobStep::Sql(text));
+        script_of(&description, None)
     }
 
     /// Statements that declare the functions that a script calls.

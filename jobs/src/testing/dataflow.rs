@@ -16,6 +16,7 @@ use crate::job::{OperatorPlan, Plan, Step};
 use crate::operator::hash_of;
 
 use super::snapshot::{Snapshot, StepState, Stored};
+use super::tables::{StoredTables, Tables};
 
 pub(super) struct Dataflow {
     steps: Vec<Running>,
@@ -27,6 +28,8 @@ pub(super) struct Dataflow {
     /// How far event time has come in what the job reads, and in what its steps emit.
     watermarks: BTreeMap<String, EventTime>,
     now: i64,
+    /// Those whose sources and sinks are the job's own.
+    pub(super) tables: Tables,
     pub(super) is_partly_in_memory: bool,
 }
 
@@ -82,6 +85,7 @@ impl Dataflow {
             late: Vec::new(),
             watermarks: BTreeMap::new(),
             now: 0,
+            tables: Tables::default(),
             is_partly_in_memory: false,
         };
         dataflow.restore(plan, &Snapshot::default(), 1)?;
@@ -102,6 +106,7 @@ impl Dataflow {
             let state = snapshot.steps.get(&operator.step.view).cloned().unwrap_or_default();
             self.steps.push(Running::start(operator, &state, parallelism)?);
         }
+        self.tables.restore(plan, &snapshot.tables)?;
         self.watermarks.clone_from(&snapshot.watermarks);
         for step in 0..self.steps.len() {
             let watermark = self.steps[step].watermark;
@@ -151,6 +156,7 @@ impl Dataflow {
         for (_, table, columns) in self.inserts.iter().filter(|(read, ..)| read == relation) {
             is_read = true;
             let rows = named_columns(rows, columns.iter().map(String::as_str), table)?;
+            self.tables.insert(table, &rows);
             self.taken.entry(table.clone()).or_default().push(rows);
         }
         for step in 0..self.steps.len() {
@@ -298,13 +304,14 @@ impl Dataflow {
         Ok(())
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self, tables: StoredTables) -> Snapshot {
         let with_state = self.steps.iter().filter(|running| !running.stored.is_empty());
         let state =
             |running: &Running| StepState { tables: running.stored.clone(), watermark: Some(running.watermark) };
         Snapshot {
             steps: with_state.map(|running| (running.step.view.clone(), state(running))).collect(),
             watermarks: self.watermarks.clone(),
+            tables,
         }
     }
 

@@ -13,12 +13,16 @@ use crate::operator::{LIVES, SHARED, Store, TimeToLive};
 use crate::record::Key;
 use crate::state::{Clock, State};
 
+use super::tables::StoredTables;
+
 /// All state of a job.
 #[derive(Clone, Default)]
 pub struct Snapshot {
     pub(super) steps: BTreeMap<String, StepState>,
     /// Where event time stands, by relation.
     pub(super) watermarks: BTreeMap<String, EventTime>,
+    /// Of sources and sinks of the job's own.
+    pub(super) tables: StoredTables,
 }
 
 /// State of one step.

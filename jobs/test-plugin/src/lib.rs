@@ -5,11 +5,13 @@
 //! - `echo`: what comes in goes out, nulls of its first column by a side output
 //! - `fault`: what goes wrong
 //! - `functions`: what SQL calls
+//! - `tables`: a source of numbers, and a sink that writes files
 
 mod count;
 mod echo;
 mod fault;
 mod functions;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,11 +20,12 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_core::plugin::{
     FunctionCode, FunctionSignature, JobDescription, JobStep, OperatorRequest, OperatorStep, Plugin, PluginInfo,
-    SideOutput, Spread, StepInput,
+    PluginSink, PluginSource, SideOutput, Spread, StepInput, TableRequest,
 };
 use weir_core::{ChangelogKind, Error, Operator, Result};
 
 pub use fault::Fault;
+pub use tables::table_columns;
 
 /// The plugin.
 pub struct TestPlugin;
@@ -92,6 +95,14 @@ impl Plugin for TestPlugin {
             "echo" => Box::new(echo::Echo),
             other => return Err(Error::user(format!("there is no operator `{other}`"))),
         })
+    }
+
+    fn source(&self, request: &TableRequest) -> Result<Box<dyn PluginSource>> {
+        tables::source(request)
+    }
+
+    fn sink(&self, request: &TableRequest) -> Result<Box<dyn PluginSink>> {
+        tables::sink(request)
     }
 
     fn functions(&self) -> Result<Vec<FunctionSignature>> {

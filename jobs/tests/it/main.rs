@@ -11,8 +11,10 @@ mod memory;
 mod plan;
 mod sides;
 mod streams;
+mod tables;
 mod time_to_live;
 mod timers;
+mod triggers;
 mod windows;
 
 use std::time::Duration;

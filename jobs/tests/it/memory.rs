@@ -22,7 +22,7 @@ fn operators() -> [Box<dyn Operator>; 2] {
     let plugin = JobPlugin::new("job", "1.0.0", job);
     let steps = plugin.job(&BTreeMap::new()).unwrap().steps.into_iter().filter_map(|step| match step {
         JobStep::Operator(step) => Some(step),
-        JobStep::Sql(_) => None,
+        JobStep::Sql(_) | JobStep::Table(_) => None,
     });
     let mut operators = steps.map(|step| {
         let request = OperatorRequest {

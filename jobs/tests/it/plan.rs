@@ -56,6 +56,7 @@ fn described() -> (Vec<String>, Vec<OperatorStep>) {
         match step {
             JobStep::Sql(text) => sql.push(text),
             JobStep::Operator(step) => operators.push(step),
+            JobStep::Table(step) => panic!("it has no table of its own: {step:?}"),
         }
     }
     (sql, operators)

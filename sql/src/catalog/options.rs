@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::connector::OptionInfo;
+use weir_core::plugin::PLUGIN_CONNECTOR;
 use weir_core::{Connector, ConnectorRegistry, NullTimes, Result};
 
 use super::duration::parse_duration;
@@ -141,7 +142,9 @@ fn connector(
             .error(table.name.span, format!("table `{}` has no connector", table.name.value))
             .with_help(help));
     };
-    let name = Some(option.value.value.as_str()).filter(|name| !name.starts_with('$'));
+    // One that begins so is nobody's to write: it would name a file of native code.
+    let is_given = |name: &&str| !name.starts_with('$') || (*name == PLUGIN_CONNECTOR && table.plugin.is_some());
+    let name = Some(option.value.value.as_str()).filter(is_given);
     name.and_then(|name| connectors.get(name)).ok_or_else(|| {
         source
             .error(option.value.span, format!("there is no connector `{}`", option.value.value))

@@ -209,6 +209,7 @@ impl Table {
             projection: None,
             partitioned_by: self.partitioned_by.clone(),
             primary_key: self.key_of(&columns),
+            plugin: self.definition.plugin.clone(),
         };
         self.connector.validate(&spec, role).map_err(|error| {
             let placed = source.error(self.span, error.to_string());

@@ -98,6 +98,7 @@ pub(super) fn empty(name: Spanned<String>) -> CreateTable {
         options: Vec::new(),
         like: None,
         query: None,
+        plugin: None,
     }
 }
 

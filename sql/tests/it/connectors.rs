@@ -15,7 +15,7 @@ pub struct Fakes;
 
 struct Fake(&'static str);
 
-const NAMES: [&str; 6] = ["datagen", "ends", "fake", "keyed", "replaced", "result"];
+const NAMES: [&str; 7] = ["$plugin", "datagen", "ends", "fake", "keyed", "replaced", "result"];
 
 impl ConnectorRegistry for Fakes {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
@@ -24,7 +24,7 @@ impl ConnectorRegistry for Fakes {
     }
 
     fn names(&self) -> Vec<&'static str> {
-        NAMES.to_vec()
+        NAMES[1..].to_vec()
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use weir_core::plugin::{JobDescription, JobStep, OperatorStep, SideOutput, Spread, StepInput};
+use weir_core::plugin::{
+    JobDescription, JobStep, OperatorStep, PluginTableKind, SideOutput, Spread, StepInput, TableStep,
+};
 use weir_core::{ChangelogKind, ErrorKind, JobGraph, OperatorSpec, Result};
 
 use super::connectors::Fakes;
@@ -259,4 +261,40 @@ fn statements_are_whole_and_errors_stand_at_their_place() {
     ]);
     assert!(report.contains("there is no column `nothing`"), "{report}");
     assert!(report.contains("| SELECT nothing FROM scores"), "{report}");
+}
+
+fn ticks(declaration: &str) -> JobStep {
+    let kind = PluginTableKind::Source { bounded: false };
+    JobStep::Table(TableStep { declaration: declaration.into(), table: "ticks".into(), config: b"{}".to_vec(), kind })
+}
+
+const TICKS: &str =
+    "CREATE TABLE ticks (n BIGINT, at TIMESTAMP(3), WATERMARK FOR at AS at) WITH ('connector' = '$plugin');";
+
+#[test]
+fn a_table_of_the_plugins_own_is_a_table_whose_code_is_known() {
+    let graph = planned(vec![ticks(TICKS), sql("SELECT n FROM ticks")]).unwrap();
+    let tables: Vec<_> = graph.nodes().iter().filter_map(|node| node.spec.operator.plugin_table()).collect();
+    // Its splits and its rows.
+    assert_eq!(tables.len(), 2);
+    assert!(tables.iter().all(|table| table.table == "ticks" && table.config == b"{}"), "{tables:?}");
+    // Another version of the plugin is the same table.
+    let JobStep::Table(step) = ticks(TICKS) else { unreachable!() };
+    let other = JobStep::Table(TableStep { config: b"other".to_vec(), ..step });
+    let again = planned(vec![other, sql("SELECT n FROM ticks")]).unwrap();
+    assert_eq!(graph.fingerprint(), again.fingerprint());
+    assert!(!graph.runs_like(&again), "it is an update");
+}
+
+#[test]
+fn nothing_but_a_declaration_of_the_plugin_can_name_its_code() {
+    let report = refusal(vec![sql(TICKS), sql("SELECT n FROM ticks")]);
+    assert!(report.contains("there is no connector `$plugin`"), "{report}");
+    let like = sql("CREATE TABLE more LIKE ticks");
+    let report = refusal(vec![ticks(TICKS), like, sql("SELECT n FROM more")]);
+    assert!(report.contains("there is no connector `$plugin`"), "{report}");
+    for declaration in ["SELECT 1", "CREATE VIEW ticks AS SELECT 1", &format!("{TICKS} {TICKS}"), ""] {
+        let report = refusal(vec![ticks(declaration), sql("SELECT n FROM ticks")]);
+        assert!(report.contains("the plugin's table `ticks`"), "{declaration}: {report}");
+    }
 }

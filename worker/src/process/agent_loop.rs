@@ -310,8 +310,10 @@ impl AgentLoop {
     }
 
     fn errands(&self) -> Errands {
-        let Surroundings { storages, connectors, blocking, .. } = &self.surroundings;
-        Errands { storages: storages.clone(), connectors: connectors.clone(), blocking: blocking.clone() }
+        let Surroundings { storages, connectors, plugins, blocking, .. } = &self.surroundings;
+        let (storages, connectors, plugins, blocking) =
+            (storages.clone(), connectors.clone(), plugins.clone(), blocking.clone());
+        Errands { storages, connectors, plugins, blocking }
     }
 
     /// Does something beside the loop, and tells the agent what came of it, also if it panicked.

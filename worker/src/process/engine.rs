@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
+use weir_connectors::plugin::{JobConnectors, PluginTables};
 use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, Marker, Result, WorkerId};
 use weir_functions::Functions;
 use weir_proto::control::{CheckpointRef, Deploy, VertexFigures};
@@ -149,14 +150,16 @@ impl Engine for JobEngine {
         })
         .await?;
         let position = deploy.placement.position(worker).unwrap_or_default();
+        let plugins = Arc::new(plugins);
+        let tables = PluginTables::new(plugins.clone()).of_job(&deploy.graph);
         let opened = crate::open(Deployment {
             job: deploy.job,
             identity: deploy.identity,
             graph: deploy.graph.clone(),
-            connectors: connectors.clone(),
+            connectors: Arc::new(JobConnectors::new(connectors.clone(), tables)),
             functions: match deploy.graph.artifacts().is_empty() {
                 true => functions.clone(),
-                false => Arc::new(functions.of_job(&deploy.graph, Arc::new(plugins))?),
+                false => Arc::new(functions.of_job(&deploy.graph, plugins)?),
             },
             part,
             part_name: format!("worker-{position}"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
+use weir_connectors::plugin::{JobConnectors, PluginTables};
 use weir_core::audit::{Audit, AuditedSink, PreparedEpoch};
 use weir_core::connector::Discard;
 use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobIdentity, OperatorUid, Result, TableSpec};
@@ -15,6 +16,7 @@ use weir_state::{Manifest, MergedRuns, SinkCommittables, Storage, Storages, comp
 use crate::agent::failure;
 use crate::blocking::{self, Blocking};
 use crate::commit::Committer;
+use crate::plugins::{JobPlugins, PluginFiles};
 
 /// How long systems are waited for that an audit asks. The leader waits a little longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,6 +30,8 @@ pub struct Errands {
     pub storages: Arc<dyn Storages>,
     /// What commits.
     pub connectors: Arc<dyn ConnectorRegistry>,
+    /// Plugins whose sinks are committed.
+    pub plugins: Arc<PluginFiles>,
     /// Where blocking work is done.
     pub blocking: Arc<dyn Blocking>,
 }
@@ -39,13 +43,15 @@ impl Errands {
     /// If one could not.
     pub async fn commit(self, place: StoragePlace, checkpoint: CheckpointRef) -> Result<()> {
         let CheckpointRef { manifest, epoch } = checkpoint;
-        let Self { storages, connectors, blocking } = self;
-        let (storage, manifest) = blocking::run(&blocking, move || {
+        let Self { storages, connectors, plugins, blocking } = self;
+        let (storage, manifest, plugins) = blocking::run(&blocking, move || {
             let storage = storages.open(&place.url)?;
             let manifest = Manifest::load(&*storage, &manifest, epoch)?;
-            Ok((storage, manifest))
+            let plugins = plugins.of_tables(manifest.committables.iter().map(|sink| &sink.table), &*storages)?;
+            Ok((storage, manifest, plugins))
         })
         .await?;
+        let connectors = Arc::new(JobConnectors::new(connectors, PluginTables::new(Arc::new(plugins))));
         Committer { connectors, blocking }.commit(&storage, &manifest).await
     }
 
@@ -70,18 +76,25 @@ impl Errands {
     /// # Errors
     /// If its checkpoints cannot be reached. What goes wrong with one of them, or with one sink, is among the findings.
     pub async fn audit(self, order: Arc<AuditOrder>) -> Result<AuditFindings> {
-        let Self { storages, connectors, blocking } = self;
+        let Self { storages, connectors, plugins, blocking } = self;
         let until = Instant::now() + PATIENCE;
         let look = order.clone();
         let prepared = blocking::run(&blocking, move || {
             let storage = storages.open(&look.storage.url)?;
-            Ok(Prepared::read(&*storage, &look.checkpoints))
+            let prepared = Prepared::read(&*storage, &look.checkpoints);
+            let tables = look.sinks.iter().map(|(_, table)| table);
+            let tables = tables.chain(prepared.sinks.iter().map(|sink| &sink.table));
+            // One that is not there keeps nobody from hearing of the others, and is missed where its sink is asked.
+            let loaded = tables.filter_map(|table| plugins.of_tables([table], &*storages).ok());
+            let plugins = loaded.fold(JobPlugins::default(), JobPlugins::and);
+            Ok((prepared, plugins))
         });
-        let Prepared { unread, sinks: prepared } = prepared.await?;
+        let (Prepared { unread, sinks: prepared }, plugins) = prepared.await?;
+        let connectors = JobConnectors::new(connectors, PluginTables::new(Arc::new(plugins)));
         let audits: Vec<BoxFuture<'_, (usize, SinkFindings)>> = (order.sinks.iter().enumerate())
             .map(|(place, (uid, table))| {
                 let of_sink = prepared.iter().filter(|sink| sink.uid == *uid).collect();
-                let asked = timeout_at(until, audit_sink(&*connectors, order.identity, (uid, table), of_sink));
+                let asked = timeout_at(until, audit_sink(&connectors, order.identity, (uid, table), of_sink));
                 let late = move |_| Err(too_late(table));
                 let asked = asked.map(move |audited| audited.unwrap_or_else(late).map_err(|error| failure(&error)));
                 asked.map(move |audited| (place, audited)).boxed()

@@ -106,6 +106,8 @@ pub struct Surroundings {
     pub storages: Arc<dyn Storages>,
     /// What commits.
     pub connectors: Arc<dyn ConnectorRegistry>,
+    /// Files of plugins whose sinks are committed.
+    pub plugins: Arc<PluginFiles>,
     /// Where blocking work is done.
     pub blocking: Arc<dyn Blocking>,
     /// What is kept across restarts.
@@ -150,16 +152,17 @@ pub async fn run(
         config.local_runs_bytes,
         monitor.storage.clone(),
     ));
+    let plugins = Arc::new(match &data_dir {
+        Some(data_dir) => PluginFiles::new(data_dir.path().join("plugins")),
+        None => PluginFiles::default(),
+    });
     let engine = JobEngine::new(JobEngineConfig {
         worker: worker.clone(),
         incarnation: config.incarnation,
         connectors: connectors.clone(),
         functions,
         storages: storages.clone(),
-        plugins: Arc::new(match &data_dir {
-            Some(data_dir) => PluginFiles::new(data_dir.path().join("plugins")),
-            None => PluginFiles::default(),
-        }),
+        plugins: plugins.clone(),
         clock,
         compute: runtimes.compute(),
         io: runtimes.io(),
@@ -186,6 +189,7 @@ pub async fn run(
         engine: Arc::new(engine),
         storages,
         connectors,
+        plugins,
         blocking,
         data_dir,
         io: runtimes.io(),

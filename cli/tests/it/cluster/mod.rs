@@ -12,6 +12,7 @@ mod examples;
 mod failures;
 mod files;
 mod functions;
+mod journal;
 mod leaders;
 mod lifecycle;
 mod local;

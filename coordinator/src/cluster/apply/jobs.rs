@@ -110,7 +110,9 @@ impl ClusterState {
             let fingerprint = job.spec.fingerprint.clone();
             let spec = JobSpec { graph: graph.clone(), fingerprint, sql: sql.clone(), settings: settings.clone() };
             job.update = Some(Arc::new(spec));
-            if job.execution.is_none() {
+            // What is to be committed yet is the sinks' of the plugin before, whose file is needed until then.
+            let is_owed = job.spec.has_tables_of_plugins() && job.uncommitted().is_some();
+            if job.execution.is_none() && !is_owed {
                 job.take_update();
             }
             Ok(Applied::Updated { job: id })

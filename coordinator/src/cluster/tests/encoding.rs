@@ -302,6 +302,20 @@ fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
     let mut state = with(&[&plain]);
     state.jobs.get_mut(&JobId(1)).unwrap().update = Some(Arc::new(calling()));
     assert_eq!(format(&state), "5", "a job waits for it");
+    // Of tables by code of plugins they would leave out whose code it is.
+    state.jobs.get_mut(&JobId(1)).unwrap().update = None;
+    assert_eq!(format(&state), "1");
+    let own = Command::UpdateJob {
+        job: JobId(1),
+        spec: Arc::new(with_own_table("b", "ab")),
+        parallelism: 1,
+        scaling: None,
+        at: 1,
+    };
+    assert_eq!(own.to_bytes()[0], 6);
+    assert!(own.needs_plugins(), "their files are looked for");
+    state.apply(own).unwrap();
+    assert_eq!(format(&state), "5");
 }
 
 #[test]

@@ -103,6 +103,52 @@ fn a_job_keeps_the_name_that_its_checkpoints_know_it_by() {
     assert_eq!(state.apply(again).unwrap(), Applied::Submitted { job: JobId(1), already_there: true });
 }
 
+/// The rows of a sink that a plugin brings are committed by the plugin that has decided upon them.
+#[test]
+fn a_plugin_is_replaced_once_what_its_sinks_owe_is_committed() {
+    let uses = |state: &ClusterState| {
+        let job = &state.jobs[&JobId(1)];
+        let hash =
+            |spec: &JobSpec| spec.graph.artifacts().first().map(|artifact| artifact.hash.as_str()[..2].to_owned());
+        (hash(&job.spec), job.update.as_deref().and_then(hash))
+    };
+    let update = |state: &mut ClusterState, hash: &str| {
+        let spec = Arc::new(with_own_table("a", hash));
+        state.apply(Command::UpdateJob { job: JobId(1), spec, parallelism: 1, scaling: None, at: 0 }).unwrap();
+    };
+    let mut state = run("
+        worker a 2
+        submit orders 1");
+    update(&mut state, "aa");
+    let state = &mut then(
+        &state,
+        "
+        start 1 a
+        running 1
+        complete 1 1
+        fail 1 environment",
+    );
+    update(state, "bb");
+    assert_eq!(uses(state), (Some("aa".into()), Some("bb".into())), "its file is needed yet");
+    let state = &mut then(
+        state,
+        "
+        commit 1 1
+        retry 1
+        start 1 a",
+    );
+    assert_eq!(uses(state), (Some("bb".into()), None));
+    // With nothing to commit there is nothing to wait for.
+    let state = &mut then(
+        state,
+        "
+        running 1
+        fail 1 environment",
+    );
+    update(state, "cc");
+    assert_eq!(uses(state), (Some("cc".into()), None));
+}
+
 #[test]
 fn names_have_bounds() {
     let mut state = run("");

@@ -4,7 +4,7 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::{JoinSpread, OverSpec, UpdatingOverSpec};
-use crate::plugin::PluginSpec;
+use crate::plugin::{PluginSpec, PluginTable};
 use crate::{AggregateCall, Error, Expr, Result, TableSpec, WindowKind};
 
 /// What a node computes. Column numbers are positions in the node's input.
@@ -73,6 +73,19 @@ pub enum OperatorSpec {
     Plugin(PluginSpec),
     /// Writes a table.
     Sink(SinkSpec),
+}
+
+impl OperatorSpec {
+    /// The table that a connector reads or writes for it, if it is a plugin's.
+    pub fn plugin_table(&self) -> Option<&PluginTable> {
+        let table = match self {
+            Self::Discover(spec) => &spec.table,
+            Self::Source(spec) => &spec.table,
+            Self::Sink(spec) => &spec.table,
+            _ => return None,
+        };
+        table.plugin.as_deref()
+    }
 }
 
 /// Parameters of [`OperatorSpec::Discover`].

@@ -8,6 +8,7 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::spec::Spread;
+use super::table::TableStep;
 use crate::ChangelogKind;
 
 /// A job, as plain data.
@@ -27,6 +28,8 @@ pub enum JobStep {
     Sql(String),
     /// An operator of the plugin.
     Operator(OperatorStep),
+    /// A table whose source or sink is the plugin's.
+    Table(TableStep),
 }
 
 /// An operator of the plugin between relations.

@@ -9,14 +9,18 @@ use std::sync::Arc;
 
 use arrow::ffi::FFI_ArrowArray;
 use libloading::Library;
-use weir_core::plugin::{FunctionCode, FunctionSignature, JobDescription, OperatorRequest, Plugin, PluginInfo};
+use weir_core::plugin::{
+    FunctionCode, FunctionSignature, JobDescription, OperatorRequest, Plugin, PluginInfo, PluginSink, PluginSource,
+    TableRequest,
+};
 use weir_core::{Error, Operator, Result};
 
 use super::file;
 use super::function::function;
 use super::operator::Remote;
-use crate::raw::{Answer, Descriptor, Exports, Functions, Handle, Lent};
-use crate::{ABI_VERSION, EXPORTS_SINCE, OLDEST_ABI_VERSION, SDK_VERSION, SYMBOL};
+use super::table::{sink, source};
+use crate::raw::{Answer, Descriptor, Exports, Functions, Handle, Lent, Tables};
+use crate::{ABI_VERSION, EXPORTS_SINCE, OLDEST_ABI_VERSION, SDK_VERSION, SYMBOL, TABLES_SINCE};
 
 /// A plugin that was loaded from a file. The file is unloaded with the last of it: operators and rows count too.
 pub struct Loaded {
@@ -24,6 +28,15 @@ pub struct Loaded {
     info: PluginInfo,
     /// What it exports to SQL; none if its SDK could not.
     exports: Option<&'static Exports>,
+    /// What its own sources and sinks do; none if its SDK knew of none.
+    tables: Option<&'static Tables>,
+}
+
+/// What an SDK of its version has put into a descriptor.
+struct Offered {
+    functions: &'static Functions,
+    exports: Option<&'static Exports>,
+    tables: Option<&'static Tables>,
 }
 
 /// What operators and rows hold on to.
@@ -71,18 +84,18 @@ pub fn load(path: &Path) -> Result<Loaded> {
         return Err(Error::user(format!("{name} is no plugin: it does not say what it is")));
     }
     // SAFETY: it is constant in the file, and the fields in front of `functions` are the same in all versions.
-    let (functions, exports) = unsafe { check(&name.to_string(), descriptor) }?;
+    let Offered { functions, exports, tables } = unsafe { check(&name.to_string(), descriptor) }?;
     let mut answer = Answer::empty();
     let plugin = (functions.create)(&mut answer);
     let inner = Inner { plugin, functions, _library: library };
     answer.into_result().map_err(|error| error.context(format!("the plugin {name} cannot be made")))?;
     let info = asked(|answer| (inner.functions.info)(inner.plugin, answer))?;
-    Ok(Loaded { inner: Arc::new(inner), info, exports })
+    Ok(Loaded { inner: Arc::new(inner), info, exports, tables })
 }
 
 /// # Safety
 /// The pointer is to a descriptor of any version, which stays where it is.
-unsafe fn check(name: &str, descriptor: *const Descriptor) -> Result<(&'static Functions, Option<&'static Exports>)> {
+unsafe fn check(name: &str, descriptor: *const Descriptor) -> Result<Offered> {
     // SAFETY: the caller promises it. Nothing behind these fields is read before the version is known.
     let (abi, unwinds, sdk, architecture, system) = unsafe {
         let text = |lent: Lent| String::from_utf8_lossy(lent.bytes()).into_owned();
@@ -119,10 +132,13 @@ unsafe fn check(name: &str, descriptor: *const Descriptor) -> Result<(&'static F
         ))
         .with_help("take `panic = \"abort\"` out of the profile in its Cargo.toml"));
     }
-    // SAFETY: it is a descriptor of one of these versions, and has the exports of this one from that version on.
+    // SAFETY: it is a descriptor of one of these versions, and has the exports and the tables of this one from those versions on.
     Ok(unsafe {
-        let exports = (abi >= EXPORTS_SINCE).then(|| &*std::ptr::addr_of!((*descriptor).exports));
-        (&*std::ptr::addr_of!((*descriptor).functions), exports)
+        Offered {
+            functions: &*std::ptr::addr_of!((*descriptor).functions),
+            exports: (abi >= EXPORTS_SINCE).then(|| &*std::ptr::addr_of!((*descriptor).exports)),
+            tables: (abi >= TABLES_SINCE).then(|| &*std::ptr::addr_of!((*descriptor).tables)),
+        }
     })
 }
 
@@ -166,6 +182,20 @@ impl Plugin for Loaded {
         let operator = (self.inner.functions.operator)(self.inner.plugin, Lent::new(&text), &mut answer);
         answer.into_result()?;
         Ok(Box::new(Remote::new(self.inner.clone(), operator, request.clone())?))
+    }
+
+    fn source(&self, request: &TableRequest) -> Result<Box<dyn PluginSource>> {
+        match self.tables {
+            Some(tables) => source(self.inner.clone(), tables, request),
+            None => Err(Error::user(format!("the plugin {} has no source '{}'", self.info.name, request.table))),
+        }
+    }
+
+    fn sink(&self, request: &TableRequest) -> Result<Box<dyn PluginSink>> {
+        match self.tables {
+            Some(tables) => sink(self.inner.clone(), tables, request),
+            None => Err(Error::user(format!("the plugin {} has no sink '{}'", self.info.name, request.table))),
+        }
     }
 
     fn functions(&self) -> Result<Vec<FunctionSignature>> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use weir_core::ErrorKind;
-use weir_core::plugin::Plugin;
+use weir_core::plugin::{Plugin, TableRequest};
 use weir_plugin_abi::host::load;
 use weir_plugin_abi::{ABI_VERSION, OLDEST_ABI_VERSION};
 
@@ -95,6 +95,25 @@ fn one_of_a_version_before_functions_is_loaded_and_exports_none() {
     for version in [2, 3] {
         loads_without_functions(&OF_VERSION_2.replace("abi: 2,", &format!("abi: {version},")));
     }
+}
+
+/// The same as one of version 4 has it, where exports stand behind the functions and are used.
+#[test]
+fn one_of_a_version_before_tables_is_loaded_and_has_none() {
+    let exports =
+        "#[repr(C)] pub struct Exports { others: [extern \"C\" fn(); 10] }\n#[repr(C)] pub struct Descriptor {";
+    let code = OF_VERSION_2
+        .replace("abi: 2,", "abi: 4,")
+        .replace("#[repr(C)] pub struct Descriptor {", exports)
+        .replace("functions: Functions }", "functions: Functions, exports: Exports }")
+        .replace("others: [other; 20] },", "others: [other; 20] }, exports: Exports { others: [other; 10] },");
+    let directory = tempfile::tempdir().unwrap();
+    let plugin = load(&compiled(directory.path(), &code)).unwrap();
+    let request = TableRequest { table: "t".into(), config: Vec::new(), columns: weir_test_plugin::table_columns() };
+    let Err(error) = plugin.source(&request) else { panic!("it has none") };
+    assert_eq!(error.to_string(), "the plugin old has no source 't'");
+    let Err(error) = plugin.sink(&request) else { panic!("it has none") };
+    assert_eq!(error.to_string(), "the plugin old has no sink 't'");
 }
 
 fn loads_without_functions(code: &str) {

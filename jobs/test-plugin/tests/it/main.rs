@@ -6,6 +6,7 @@ mod functions;
 mod handshake;
 mod operators;
 mod panics;
+mod tables;
 mod unloading;
 
 use weir_core::Operator;

@@ -123,6 +123,7 @@ async fn audit(sinks: &[TableSpec], checkpoints: &[TableSpec]) -> AuditFindings 
     let errands = Errands {
         storages: Arc::new(Same(storage)),
         connectors: Arc::new(Resolving::new(Arc::new(Accountant("")), secrets)),
+        plugins: Arc::default(),
         blocking: Arc::new(BlockingInline),
     };
     errands.audit(Arc::new(order)).await.unwrap()
@@ -179,7 +180,8 @@ async fn what_was_prepared_for_an_earlier_table_is_looked_for_there() {
 #[tokio::test(start_paused = true)]
 async fn what_all_sinks_have_left_is_removed_at_once() {
     let Committer { connectors, blocking } = commits::committer(2);
-    let errands = Errands { storages: Arc::new(Same(Arc::new(MemoryStorage::default()))), connectors, blocking };
+    let storages = Arc::new(Same(Arc::new(MemoryStorage::default())));
+    let errands = Errands { storages, connectors, plugins: Arc::default(), blocking };
     let sinks = vec![commits::table("one"), commits::table("two")];
     let leftovers = Leftovers { identity: JobIdentity::default(), behind: Some((Attempt(1), Epoch(1))), sinks };
     let removed = tokio::time::timeout(PATIENCE, errands.discard(Arc::new(leftovers))).await;

@@ -220,7 +220,18 @@ impl Encode for CalcSpec {
 
 impl Encode for TableSpec {
     fn encode(&self, out: &mut Text) {
-        let TableSpec { name, connector, options, settings, schema, projection, partitioned_by, primary_key } = self;
+        // Whose code a plugin's table belongs to is no more of it than the version of Weir is of another one's.
+        let TableSpec {
+            name,
+            connector,
+            options,
+            settings,
+            schema,
+            projection,
+            partitioned_by,
+            primary_key,
+            plugin: _,
+        } = self;
         let options: Vec<(String, String)> = options
             .iter()
             .filter(|(name, _)| !settings.contains(*name))
