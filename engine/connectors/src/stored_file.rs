@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -22,17 +22,24 @@ pub struct Identity {
     pub(crate) modified: i64,
     /// In bytes.
     pub(crate) size: u64,
+    /// Whether no other content of its name has the number, so that nothing else needs to be compared.
+    pub(crate) is_content: bool,
 }
 
 impl Identity {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         let modified = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
-        Self { inode: metadata.ino(), modified, size: metadata.len() }
+        Self { inode: metadata.ino(), modified, size: metadata.len(), is_content: false }
     }
 
-    /// Of a file that has such a `number`, was last `modified` then, in nanoseconds since 1970, and has `size` bytes.
-    pub fn new(number: u64, modified: i64, size: u64) -> Self {
-        Self { inode: number, modified, size }
+    /// Of a file of which only its size in bytes is known, and when it was last modified, in nanoseconds since 1970.
+    pub fn new(modified: i64, size: u64) -> Self {
+        Self { inode: 0, modified, size, is_content: false }
+    }
+
+    /// The same of one whose content has this number, and no other content of its name.
+    pub fn of_content(number: u64, modified: i64, size: u64) -> Self {
+        Self { inode: number, modified, size, is_content: true }
     }
 
     /// Last modification, in milliseconds since 1970.
@@ -49,7 +56,8 @@ pub trait StoredFile: fmt::Debug + Send + Sync {
     /// If it cannot be looked at.
     fn identity(&self) -> io::Result<Identity>;
 
-    /// A checksum that is another one if the file's first `size` bytes are others, most likely.
+    /// A checksum that is another one if the file's first `size` bytes are others, most likely. Asked for where the identity is not that of
+    /// the content.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -60,6 +68,9 @@ pub trait StoredFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// If they cannot be read.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Reading will not go far behind this place.
+    fn end_near(&self, _offset: u64) {}
 }
 
 impl StoredFile for File {
@@ -103,6 +114,8 @@ pub(crate) struct FileCursor {
     file: Arc<dyn StoredFile>,
     size: u64,
     offset: u64,
+    /// Why the file could not be read, of all that read it.
+    failure: Arc<OnceLock<String>>,
 }
 
 impl FileCursor {
@@ -111,7 +124,12 @@ impl FileCursor {
     /// # Errors
     /// If the file cannot be looked at.
     pub(crate) fn new(file: Arc<dyn StoredFile>) -> io::Result<Self> {
-        Ok(Self { size: file.identity()?.size, file, offset: 0 })
+        Ok(Self { size: file.identity()?.size, file, offset: 0, failure: Arc::default() })
+    }
+
+    /// Why it could not be read: readers of formats take that for damage, and forget what it was.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// From `offset` on.
@@ -123,7 +141,10 @@ impl FileCursor {
 
 impl Read for FileCursor {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(bytes, self.offset)?;
+        let read = self.file.read_at(bytes, self.offset).inspect_err(|error| {
+            // The first one counts.
+            let _ = self.failure.set(error.to_string());
+        })?;
         self.offset += read as u64;
         Ok(read)
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Bytes that are asked for at first.
 const FIRST: u64 = 256 << 10;
 /// Bytes that are asked for at most.
-const LARGEST: u64 = 8 << 20;
+const LARGEST: u64 = 4 << 20;
 /// Bytes that are kept, but for the range that was read last.
 const LIMIT: u64 = 64 << 20;
 
@@ -57,6 +57,16 @@ impl<B: AsRef<[u8]>> Kept<B> {
         (start, start.saturating_add(length).min(size).min(next))
     }
 
+    /// What to ask for before it is wanted, from where to where, when reading has come to `offset`: the second half of a range that went
+    /// on behind another one.
+    pub(crate) fn ahead(&self, offset: u64, size: u64) -> Option<(u64, u64)> {
+        let (start, range) = self.ranges.range(..=offset).next_back()?;
+        let length = range.bytes.as_ref().len() as u64;
+        let end = start + length;
+        let goes_on = length > FIRST && (start + length / 2..=end).contains(&offset);
+        (goes_on && end < size && !self.ranges.contains_key(&end)).then(|| self.missing(end, 0, size))
+    }
+
     /// Keeps a range, and forgets what was of no use for longest.
     pub(crate) fn add(&mut self, start: u64, bytes: B) {
         self.reads += 1;
@@ -105,7 +115,24 @@ mod tests {
             assert!(bytes.iter().zip(offset..).all(|(read, place)| *read == byte(place)));
         }
         let lengths: Vec<u64> = asked.iter().map(|(start, end)| (end - start) >> 20).collect();
-        assert_eq!(lengths, [1, 2, 4, 8, 8, 8, 8]);
+        assert_eq!(lengths, [1, 2, 4, 4, 4, 4, 4, 4, 4, 4]);
+    }
+
+    #[test]
+    fn what_comes_next_is_asked_for_in_the_second_half_of_what_went_on() {
+        let (mut kept, mut asked) = (Kept::default(), Vec::new());
+        let size = 2 << 20;
+        read(&mut kept, 0, 10, size, &mut asked);
+        assert_eq!(kept.ahead(FIRST, size), None, "this may be all that is wanted");
+        read(&mut kept, FIRST, 10, size, &mut asked);
+        assert_eq!(asked, [(0, FIRST), (FIRST, 3 * FIRST)]);
+        assert_eq!(kept.ahead(2 * FIRST - 1, size), None);
+        assert_eq!(kept.ahead(2 * FIRST, size), Some((3 * FIRST, 7 * FIRST)));
+        kept.add(3 * FIRST, vec![0; 4 * FIRST as usize]);
+        assert_eq!(kept.ahead(2 * FIRST, size), None, "it is there");
+        assert_eq!(kept.ahead(7 * FIRST, size), Some((7 * FIRST, size)));
+        kept.add(7 * FIRST, vec![0; FIRST as usize]);
+        assert_eq!(kept.ahead(size, size), None);
     }
 
     #[test]

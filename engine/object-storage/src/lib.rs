@@ -30,5 +30,5 @@ mod real_store;
 #[cfg(test)]
 mod tests;
 
-pub use self::objects::{ObjectInfo, Objects, ReadError};
+pub use self::objects::{ObjectInfo, Objects, ReadError, Reading};
 pub use self::storages::ObjectStorages;

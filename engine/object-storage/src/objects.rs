@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error as StoreError, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 use weir_core::{Error, Result};
 
 use crate::errors::{Credentials, failed};
-use crate::threads::Threads;
+use crate::threads::{Begun, Threads};
 
 /// The objects of one bucket.
 #[derive(Clone)]
@@ -40,8 +40,15 @@ impl ObjectInfo {
         self.tag.as_deref().map(|tag| tag.trim_matches('"'))
     }
 
+    /// What can be a condition of a request.
+    fn strong_tag(&self) -> Option<String> {
+        self.tag.clone().filter(|tag| !tag.starts_with("W/"))
+    }
+
+    /// Whether it is the same, though another one may have had its name in between.
     fn is(&self, other: &Self) -> bool {
-        (self.size, self.modified, self.tag()) == (other.size, other.modified, other.tag())
+        let is_same_time = self.tag.is_some() || self.modified == other.modified;
+        (self.size, self.tag()) == (other.size, other.tag()) && is_same_time
     }
 }
 
@@ -59,6 +66,20 @@ pub enum ReadError {
     Changed,
     /// The store did not give them.
     Failed(Error),
+}
+
+/// Bytes that are on their way.
+#[derive(Debug)]
+pub struct Reading(Begun<Result<Bytes, ReadError>>);
+
+impl Reading {
+    /// Waits for them.
+    ///
+    /// # Errors
+    /// If the object has changed, or the store does not give them.
+    pub fn wait(self) -> Result<Bytes, ReadError> {
+        self.0.wait().map_err(ReadError::Failed)?
+    }
 }
 
 impl Objects {
@@ -81,7 +102,14 @@ impl Objects {
         let listed = self.threads.wait(async move {
             client.list(Some(&prefix)).map_ok(ObjectInfo::from).try_collect::<Vec<ObjectInfo>>().await
         })?;
-        listed.map_err(|error| failed("list", &self.locate(folder), self.credentials, error))
+        listed.map_err(|error| match error {
+            StoreError::InvalidPath { source } => {
+                Error::user(format!("there is an object below {} whose name cannot be read", self.locate(folder)))
+                    .with_help("names have no empty parts, no '.' and '..', and no control characters")
+                    .with_source(source)
+            }
+            error => failed("list", &self.locate(folder), self.credentials, error),
+        })
     }
 
     /// The object of this name, if there is one.
@@ -97,45 +125,38 @@ impl Objects {
         }
     }
 
-    /// Bytes of an object that has not become another one since it was seen. There are fewer where it ends.
+    /// Begins to read bytes of an object that has not become another one since it was seen. There are fewer where it ends.
     ///
     /// # Errors
-    /// If it has, or the store does not give them.
-    pub fn read(&self, object: &ObjectInfo, offset: u64, length: u64) -> Result<Bytes, ReadError> {
+    /// If it has no such name.
+    pub fn read(&self, object: &ObjectInfo, offset: u64, length: u64) -> Result<Reading> {
+        let name = self.name(&object.key)?;
         let end = offset.saturating_add(length).min(object.size);
-        if offset >= end {
-            return Ok(Bytes::new());
-        }
-        let name = self.name(&object.key).map_err(ReadError::Failed)?;
-        let mut options = GetOptions { if_match: object.tag.clone(), ..GetOptions::default() };
-        options.range = Some((offset..end).into());
-        let client = self.client.clone();
-        let read = self.threads.wait(async move {
-            let answer = client.get_opts(&name, options).await?;
-            let of = ObjectInfo::from(answer.meta.clone());
-            Ok((of, answer.bytes().await?))
-        });
-        match read.map_err(ReadError::Failed)? {
-            // Not all stores know conditions.
-            Ok((now, _)) if !now.is(object) => Err(ReadError::Changed),
-            Ok((_, bytes)) if bytes.len() as u64 == end - offset => Ok(bytes),
-            Ok(_) => Err(ReadError::Failed(Error::environment(format!(
-                "the store returned a part of what was asked for of {}",
-                self.locate(&object.key)
-            )))),
-            Err(StoreError::Precondition { .. }) => Err(ReadError::Changed),
-            Err(error) => Err(ReadError::Failed(failed("read", &self.locate(&object.key), self.credentials, error))),
-        }
-    }
-
-    /// Makes sure that there is such a bucket, and that the folder may be read.
-    ///
-    /// # Errors
-    /// If that is not so.
-    pub(crate) fn check(&self, folder: &str) -> Result<()> {
-        let (client, prefix) = (self.client.clone(), self.name(folder)?);
-        let first = self.threads.wait(async move { client.list(Some(&prefix)).next().await.transpose() })?;
-        first.map(drop).map_err(|error| failed("list", &self.locate(folder), self.credentials, error))
+        let range = offset.min(end)..end;
+        let (client, seen, url) = (self.client.clone(), object.clone(), self.locate(&object.key));
+        let credentials = self.credentials;
+        Ok(Reading(self.threads.begin(async move {
+            if range.is_empty() {
+                return Ok(Bytes::new());
+            }
+            let options =
+                GetOptions { if_match: seen.strong_tag(), range: Some(range.clone().into()), ..Default::default() };
+            let read = async {
+                let answer = client.get_opts(&name, options).await?;
+                let now = ObjectInfo::from(answer.meta.clone());
+                Ok((now, answer.bytes().await?))
+            };
+            match read.await {
+                // Not all stores know conditions.
+                Ok((now, _)) if !now.is(&seen) => Err(ReadError::Changed),
+                Ok((_, bytes)) if bytes.len() as u64 == range.end - range.start => Ok(bytes),
+                Ok(_) => Err(ReadError::Failed(Error::environment(format!(
+                    "the store returned a part of what was asked for of {url}"
+                )))),
+                Err(StoreError::Precondition { .. }) => Err(ReadError::Changed),
+                Err(error) => Err(ReadError::Failed(failed("read", &url, credentials, error))),
+            }
+        })))
     }
 
     fn name(&self, key: &str) -> Result<Path> {

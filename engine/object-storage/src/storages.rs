@@ -1,6 +1,6 @@
 //! Storages by their URL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,6 +34,8 @@ struct Shared {
     threads: Option<Threads>,
     /// By kind and bucket.
     clients: HashMap<(Kind, String), Arc<dyn ObjectStore>, foldhash::fast::FixedState>,
+    /// Those that have been seen to reach their bucket.
+    checked: HashSet<(Kind, String), foldhash::fast::FixedState>,
 }
 
 /// What kinds of stores there are.
@@ -129,63 +131,50 @@ impl ObjectStorages {
         Place::parse(url)?.ok_or_else(no_url)
     }
 
-    /// The objects of the bucket that a URL names, and what it names there: an object, a folder or a pattern.
+    /// The objects of the bucket that a URL names, and what it names there: an object, a folder or a pattern. Nothing is asked yet.
     ///
     /// # Errors
-    /// A user error if it is no URL of an object store; one of the environment if the bucket cannot be read.
+    /// A user error if it is no URL of an object store.
     pub fn objects<'a>(&self, url: &'a str) -> Result<(Objects, &'a str)> {
         let place = Self::place(url)?;
         let bucket = url.strip_suffix(place.rest).unwrap_or(url).trim_end_matches('/').to_owned();
-        let folder = place.rest.split(['*', '?', '[']).next().and_then(|begin| begin.rsplit_once('/'));
-        let folder = folder.map_or("", |(folder, _)| folder);
-        let objects = self.opened(
-            url,
-            &place,
-            |client, threads| Ok(Objects::new(client, threads, bucket, place.kind.credentials())),
-            |objects: &Objects| objects.check(folder),
-        )?;
-        Ok((objects, place.rest))
+        let (client, threads) = self.client(url, &place)?;
+        Ok((Objects::new(client, threads, bucket, place.kind.credentials()), place.rest))
     }
 
     /// `None`: the URL is of no object store.
     fn object_storage(&self, url: &str) -> Result<Option<ObjectStorage>> {
         let Some(place) = Place::parse(url)? else { return Ok(None) };
-        let open = |client, threads| {
-            ObjectStorage::new(client, threads, url, place.rest.trim_matches('/'), place.kind.credentials())
-        };
-        self.opened(url, &place, open, ObjectStorage::check).map(Some)
+        let (client, threads) = self.client(url, &place)?;
+        let prefix = place.rest.trim_matches('/');
+        let storage = ObjectStorage::new(client, threads, url, prefix, place.kind.credentials())?;
+        let key = (place.kind, place.bucket.to_owned());
+        if !self.shared().checked.contains(&key) {
+            // Waits for a store that may be away, and nobody else for that.
+            storage.check()?;
+            self.shared().checked.insert(key);
+        }
+        Ok(Some(storage))
     }
 
-    /// What `open` makes of the client for a place, checked if this is the first time that its bucket is used.
-    fn opened<T>(
-        &self,
-        url: &str,
-        place: &Place<'_>,
-        open: impl FnOnce(Arc<dyn ObjectStore>, Threads) -> Result<T>,
-        check: impl FnOnce(&T) -> Result<()>,
-    ) -> Result<T> {
-        let key = (place.kind, place.bucket.to_owned());
-        let (threads, known) = {
-            let mut shared = self.shared();
-            let threads = match &shared.threads {
-                Some(threads) => threads.clone(),
-                None => shared.threads.insert(Threads::start()?).clone(),
-            };
-            (threads, shared.clients.get(&key).cloned())
+    /// The client for a place, and where it lives.
+    fn client(&self, url: &str, place: &Place<'_>) -> Result<(Arc<dyn ObjectStore>, Threads)> {
+        let mut shared = self.shared();
+        let threads = match &shared.threads {
+            Some(threads) => threads.clone(),
+            None => shared.threads.insert(Threads::start()?).clone(),
         };
-        if let Some(client) = known {
-            return open(client, threads);
+        let key = (place.kind, place.bucket.to_owned());
+        if let Some(client) = shared.clients.get(&key) {
+            return Ok((client.clone(), threads));
         }
         let help = place.kind.credentials().0;
         let client = place
             .kind
             .client(place.bucket)
             .map_err(|error| Error::user(format!("cannot use {url}")).with_help(help).with_source(error))?;
-        // Waits for a store that may be away, and nobody else for that.
-        let opened = open(client.clone(), threads)?;
-        check(&opened)?;
-        self.shared().clients.insert(key, client);
-        Ok(opened)
+        shared.clients.insert(key, client.clone());
+        Ok((client, threads))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

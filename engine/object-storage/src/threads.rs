@@ -23,6 +23,20 @@ impl Drop for Owned {
     }
 }
 
+/// What is being done.
+#[derive(Debug)]
+pub struct Begun<T>(mpsc::Receiver<T>);
+
+impl<T> Begun<T> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// If it panicked.
+    pub fn wait(self) -> Result<T> {
+        self.0.recv().map_err(|_| Error::internal("a request to the object store panicked"))
+    }
+}
+
 impl Threads {
     /// Starts them.
     ///
@@ -39,9 +53,14 @@ impl Threads {
     /// # Errors
     /// If it panicked.
     pub fn wait<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T> {
+        self.begin(work).wait()
+    }
+
+    /// Begins what is done there; who needs it waits later.
+    pub fn begin<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Begun<T> {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.handle().spawn(async move { sender.send(work.await) });
-        receiver.recv().map_err(|_| Error::internal("a request to the object store panicked"))
+        Begun(receiver)
     }
 
     fn handle(&self) -> &Handle {

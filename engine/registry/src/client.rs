@@ -50,6 +50,12 @@ struct Answer {
 }
 
 impl Answer {
+    /// Whether it is the registry that has no such subject, version or schema, and not something in front of it that knows no such path.
+    fn is_unknown(&self) -> bool {
+        let code = self.body.get("error_code").and_then(Value::as_u64);
+        self.status == StatusCode::NOT_FOUND && code.is_some_and(|code| (40401..=40403).contains(&code))
+    }
+
     /// What it says about a request that it refuses.
     fn message(&self) -> String {
         let said = self.body.get("message").and_then(Value::as_str).unwrap_or_default();
@@ -82,7 +88,7 @@ impl Registry {
         let answer = self.ask(Method::GET, &["schemas", "ids", &id.to_string()], None).await?;
         match answer.status {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(Err(format!("its schema {id} is not in the registry"))),
+            _ if answer.is_unknown() => return Ok(Err(format!("its schema {id} is not in the registry"))),
             _ => return Err(self.refused(&format!("schema {id} cannot be read"), &answer)),
         }
         let what = format!("schema {id}");
@@ -127,7 +133,7 @@ impl Registry {
             let answer = self.ask(Method::GET, &["subjects", &subject, "versions", &version.to_string()], None).await?;
             match answer.status {
                 StatusCode::OK => {}
-                StatusCode::NOT_FOUND => return Ok(Err(format!("{what}, is not in the registry"))),
+                _ if answer.is_unknown() => return Ok(Err(format!("{what}, is not in the registry"))),
                 _ => return Err(self.refused(&format!("{what}, cannot be read"), &answer)),
             }
             let (text, references) = match self.parts(&answer.body, &what)? {
@@ -146,11 +152,11 @@ impl Registry {
     /// An environment error if this is no answer of a registry, but of something that stands in front of it.
     fn parts(&self, body: &Value, what: &str) -> Result<Result<(String, Vec<Reference>), String>> {
         let odd = |why: &str| Error::environment(format!("{} answers oddly about {what}: {why}", self.place()));
+        let text = body.get("schema").and_then(Value::as_str).ok_or_else(|| odd("there is no text of it"))?;
         let kind = body.get("schemaType").and_then(Value::as_str).unwrap_or("AVRO");
         if kind != self.options.kind.name() {
             return Ok(Err(format!("it is of the kind {kind}, and not {}", self.options.kind.name())));
         }
-        let text = body.get("schema").and_then(Value::as_str).ok_or_else(|| odd("there is no text of it"))?;
         let references = body.get("references").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let reference = |reference: &Value| {
             let text = |key: &str| reference.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -201,6 +207,11 @@ impl Registry {
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::user(text).with_help(format!(
                 "look at '{0}.basic-auth.user-info' or '{0}.bearer-auth.token'",
+                self.options.kind.format()
+            )),
+            // No word of a registry's: of what stands in front of it, or there is none at this path.
+            StatusCode::NOT_FOUND => Error::environment(text).with_help(format!(
+                "'{}.url' has the whole path in front of /schemas, as in http://host:8080/apis/ccompat/v7",
                 self.options.kind.format()
             )),
             status if status.is_client_error() => Error::user(text),

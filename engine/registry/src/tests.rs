@@ -89,30 +89,43 @@ async fn a_schema_that_is_of_no_use_is_what_is_wrong_with_records() {
         let played = played(answers).await;
         registry(&[&played.url], Auth::None).schema(1).await.unwrap().unwrap_err()
     }
+    const UNKNOWN: &str = "{\"error_code\":40403,\"message\":\"no such schema\"}";
     const REFERS: &str = "{\"schema\":\"x\",\"references\":[{\"name\":\"a\",\"subject\":\"s\",\"version\":2}]}";
-    assert_eq!(said(&[(404, "{}")]).await, "its schema 1 is not in the registry");
+    assert_eq!(said(&[(404, UNKNOWN)]).await, "its schema 1 is not in the registry");
     let wrong = "its schema 1 is of no use: ";
     assert_eq!(
         said(&[(200, "{\"schema\":\"x\",\"schemaType\":\"PROTOBUF\"}")]).await,
         format!("{wrong}it is of the kind PROTOBUF, and not AVRO")
     );
     let reference = "version 2 of 's', which is referred to as 'a'";
-    assert_eq!(said(&[(200, REFERS), (404, "{}")]).await, format!("{wrong}{reference}, is not in the registry"));
+    assert_eq!(said(&[(200, REFERS), (404, UNKNOWN)]).await, format!("{wrong}{reference}, is not in the registry"));
     assert_eq!(
         said(&[(200, REFERS), (200, "{\"schema\":\"x\",\"schemaType\":\"JSON\"}")]).await,
         format!("{wrong}{reference}: it is of the kind JSON, and not AVRO")
     );
-    // Who may not read what is referred to reads nothing, and records are not left out because of what stands in front of a registry.
-    async fn fails(answers: &'static [(u16, &'static str)]) -> (ErrorKind, String) {
-        let played = played(answers).await;
-        let error = registry(&[&played.url], Auth::None).schema(1).await.unwrap_err();
-        (error.kind(), error.report())
-    }
-    let (kind, report) = fails(&[(200, REFERS), (403, "{}")]).await;
-    assert!(kind == ErrorKind::User && report.contains(&format!("{reference}, cannot be read")), "{report}");
-    for body in ["<html>", "{\"schema\":\"x\",\"references\":[{\"name\":\"a\"}]}"] {
-        let (kind, report) = fails(Box::leak(Box::new([(200, body)]))).await;
-        assert!(kind == ErrorKind::Environment && report.contains("answers oddly about schema 1"), "{report}");
+    // Who may not read what is referred to reads nothing.
+    let closed = played(&[(200, REFERS), (403, "{}")]).await;
+    let error = registry(&[&closed.url], Auth::None).schema(1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User, "{}", error.report());
+    assert!(error.report().contains(&format!("{reference}, cannot be read")), "{}", error.report());
+    // Records are not left out because of what stands in front of a registry.
+    for (status, body, why) in [
+        (200, "<html>", "answers oddly about schema 1"),
+        (200, "{\"schema\":\"x\",\"references\":[{\"name\":\"a\"}]}", "answers oddly about schema 1"),
+        (404, "no such path", "answers 404"),
+    ] {
+        for kind in [SchemaKind::Avro, SchemaKind::Protobuf] {
+            let body = if kind == SchemaKind::Protobuf {
+                body.replace("]}", "],\"schemaType\":\"PROTOBUF\"}")
+            } else {
+                body.into()
+            };
+            let odd = played(Box::leak(Box::new([(status, &*body.leak())]))).await;
+            let options = RegistryOptions { kind, urls: vec![odd.url.clone()], auth: Auth::None, subject: None };
+            let error = Registry::new(options).unwrap().schema(1).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Environment, "{}", error.report());
+            assert!(error.report().contains(why), "{}", error.report());
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use weir_core::{Attempt, Error, ErrorKind, Result, TableSpec};
 use super::joined;
 use super::known::{KnownFiles, Modified, oldest};
 use super::listing::{self, FileInfo, Listing};
-use super::options::{Format, SourceOptions};
+use super::options::{Format, SourceOptions, file_error};
 use super::seen::{Seen, Stamp};
 use super::split::{FileRange, cut};
 use super::store::FileStore;
@@ -230,18 +230,42 @@ pub(super) fn look(options: &SourceOptions, store: &dyn FileStore, known: &Modif
         if missing.remove(file.path.as_str()) || file.size == 0 || Some(file.modified) < oldest {
             continue;
         }
-        let opened = store.open(&file.path)?;
-        let seen = Seen { modified: file.modified, stamp: Some(Stamp::take(&file, &*opened)?) };
-        let (units, length) = first_cut(options, &file, &opened)?;
+        let needs_opening = !file.identity.is_content || columnar(options).is_some();
+        let opened = if needs_opening { store.open(&file.path)? } else { None };
+        let file = match &opened {
+            // It may be another one than was listed.
+            Some(opened) => {
+                let identity = opened.identity();
+                let identity = identity.map_err(|error| file_error(&file.path, "cannot look at this file", error))?;
+                FileInfo::new(file.path, identity)
+            }
+            // It has gone since it was listed.
+            None if needs_opening => continue,
+            None => file,
+        };
+        if file.size == 0 {
+            continue;
+        }
+        let seen = Seen { modified: file.modified, stamp: Some(Stamp::take(&file, opened.as_deref())?) };
+        let (units, length) = first_cut(options, &file, opened.as_ref())?;
         new.push((seen, cut(&file.path, file.size, units, length)));
     }
     Ok(Listing::Files(Found { new, missing, has_files }))
 }
 
 /// How many units the file has, and how many of them make a range.
-fn first_cut(options: &SourceOptions, file: &FileInfo, opened: &Arc<dyn StoredFile>) -> Result<(u64, Option<u64>)> {
+fn first_cut(
+    options: &SourceOptions,
+    file: &FileInfo,
+    opened: Option<&Arc<dyn StoredFile>>,
+) -> Result<(u64, Option<u64>)> {
     let whole = options.split_size == 0 || file.size <= options.split_size || !options.can_be_cut(file.name());
-    match units(options, file, opened)? {
+    // Row groups or record batches; text is counted in bytes.
+    let units = match (columnar(options), opened) {
+        (Some(format), Some(opened)) => Some(format.units(&file.path, opened)?),
+        _ => None,
+    };
+    match units {
         _ if whole => Ok((1, None)),
         None => Ok((file.size, Some(options.split_size))),
         Some(units) => {
@@ -251,11 +275,11 @@ fn first_cut(options: &SourceOptions, file: &FileInfo, opened: &Arc<dyn StoredFi
     }
 }
 
-/// Row groups or record batches in the file; `None` if it is counted in bytes.
-fn units(options: &SourceOptions, file: &FileInfo, opened: &Arc<dyn StoredFile>) -> Result<Option<u64>> {
+/// The format, if it has units of its own.
+fn columnar(options: &SourceOptions) -> Option<Columnar> {
     match options.format {
-        Format::Json { .. } | Format::Csv(_) => Ok(None),
-        Format::Parquet => Columnar::Parquet.units(&file.path, opened).map(Some),
-        Format::Arrow => Columnar::Arrow.units(&file.path, opened).map(Some),
+        Format::Json { .. } | Format::Csv(_) => None,
+        Format::Parquet => Some(Columnar::Parquet),
+        Format::Arrow => Some(Columnar::Arrow),
     }
 }

@@ -104,6 +104,9 @@ impl RecordReader {
     pub(super) fn open(range: &Range<'_>, ends: RecordEnds) -> Result<Self> {
         // The byte before tells whether a record begins at `start`.
         let from = if range.aligned || range.start == 0 { range.start } else { range.start - 1 };
+        if let (Some(end), Compression::None) = (range.end, range.compression) {
+            range.file.end_near(end);
+        }
         let mut reader = Self {
             path: range.path.to_owned(),
             input: open_at(range, from)?,

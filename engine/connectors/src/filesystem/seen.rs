@@ -25,14 +25,14 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// Of the file of `info`, which is open.
+    /// Of the file of `info`, which is open if more is to be looked at than its identity.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) fn take(info: &FileInfo, file: &dyn StoredFile) -> Result<Self> {
-        let checksum = file.checksum(info.size);
+    pub(super) fn take(info: &FileInfo, file: Option<&dyn StoredFile>) -> Result<Self> {
+        let Identity { inode, modified, is_content, .. } = info.identity;
+        let checksum = file.filter(|_| !is_content).map_or(Ok(0), |file| file.checksum(info.size));
         let edges = checksum.map_err(|error| file_error(&info.path, "cannot read this file", error))?;
-        let Identity { inode, modified, .. } = info.identity;
         Ok(Self { inode, modified, edges })
     }
 }
@@ -87,7 +87,7 @@ impl<'a> OpenFile<'a> {
     /// # Errors
     /// A data error if it was changed, an environment error if it is not there.
     pub(super) fn open(files: &dyn FileStore, path: &'a str, size: u64, seen: Seen) -> Result<Self> {
-        let file = files.open(path)?;
+        let file = files.open(path)?.ok_or_else(|| Error::environment(format!("{path} is not there any more")))?;
         let opened = Self { path, file, size, seen, compared: Cell::new(None) };
         opened.check()?;
         Ok(opened)
@@ -130,6 +130,11 @@ impl<'a> OpenFile<'a> {
                 return Err(changed(self.path, self.size, "it was written to"));
             }
             None => {}
+            Some(stamp) if now.is_content => {
+                if is_larger || now.inode != stamp.inode {
+                    return Err(changed(self.path, self.size, how(false)));
+                }
+            }
             Some(stamp) => {
                 let is_same_file = now.inode == stamp.inode;
                 let is_same_time = now.modified == stamp.modified;
@@ -154,10 +159,15 @@ fn how(is_same_file: bool) -> &'static str {
 
 /// The error for a file that is not what it was when its splits were made.
 pub(super) fn changed(path: &str, size: u64, how: &str) -> Error {
-    Error::data(format!("{path}: the file was changed after it was first seen, with {size} bytes: {how}")).with_help(
-        "restore the file with its time of modification (cp -p), or start without the saved state; files have to appear in one step, \
-         and must not change",
-    )
+    let help = match path.contains("://") {
+        true => "put the object back as it was, or start without the saved state; objects must not change",
+        false => {
+            "restore the file with its time of modification (cp -p), or start without the saved state; files have to appear in one step, \
+             and must not change"
+        }
+    };
+    Error::data(format!("{path}: the file was changed after it was first seen, with {size} bytes: {how}"))
+        .with_help(help)
 }
 
 #[cfg(test)]

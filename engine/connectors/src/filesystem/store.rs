@@ -24,11 +24,11 @@ pub trait FileStore: fmt::Debug + Send + Sync {
     /// A user error if it cannot be a path; one of the environment if it cannot be looked at.
     fn list(&self, path: &str) -> Result<Listing<Vec<FileInfo>>>;
 
-    /// Opens a file.
+    /// Opens a file; `None`: there is none of that name, for sure.
     ///
     /// # Errors
-    /// One of the environment if it cannot be read, or is not there.
-    fn open(&self, path: &str) -> Result<Arc<dyn StoredFile>>;
+    /// One of the environment if it cannot be read.
+    fn open(&self, path: &str) -> Result<Option<Arc<dyn StoredFile>>>;
 }
 
 /// Folders of this machine.
@@ -44,8 +44,9 @@ impl FileStore for LocalFiles {
         listing::list(path)
     }
 
-    fn open(&self, path: &str) -> Result<Arc<dyn StoredFile>> {
+    /// A file that is not there may be on a filesystem that is away.
+    fn open(&self, path: &str) -> Result<Option<Arc<dyn StoredFile>>> {
         let file = File::open(path).map_err(|error| file_error(path, "cannot read this file", error))?;
-        Ok(Arc::new(file))
+        Ok(Some(Arc::new(file)))
     }
 }

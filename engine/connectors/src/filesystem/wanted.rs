@@ -16,7 +16,7 @@ impl<'a> Wanted<'a> {
     /// # Errors
     /// A user error if it is a pattern that makes no sense.
     pub fn new(path: &'a str) -> Result<Self> {
-        let pattern = is_pattern(path).then(|| Pattern::new(path)).transpose();
+        let pattern = is_pattern(path).then(|| Pattern::new(path.trim_end_matches('/'))).transpose();
         let pattern =
             pattern.map_err(|error| Error::user(format!("'{path}' is not a valid pattern")).with_source(error))?;
         Ok(Self { path, pattern })
@@ -50,7 +50,8 @@ impl<'a> Wanted<'a> {
             }
             // All that is in a folder that matches, too.
             Some(pattern) => {
-                let ends = name.match_indices('/').map(|(end, _)| end).chain([name.len()]);
+                let itself = (!self.path.ends_with('/')).then_some(name.len());
+                let ends = name.match_indices('/').map(|(end, _)| end).chain(itself);
                 let mut matching = ends.filter(|end| pattern.matches_with(&name[..*end], OPTIONS));
                 matching.any(|end| is_shown(&name[name[..end].rfind('/').map_or(0, |slash| slash + 1)..]))
             }
@@ -88,7 +89,7 @@ mod tests {
     fn a_pattern_stands_for_what_matches_and_for_what_is_in_folders_that_do() {
         let left = ["logs/a/b.csv", "logs/.a.csv", "logs/a.json", "log/a.csv", "logs/_x.csv/c"];
         check("logs/*.csv", "logs", &["logs/a.csv", "logs/a.csv/part"], &left);
-        check("logs/day=*/", "logs", &[], &[]);
+        check("logs/day=*/", "logs", &["logs/day=1/x", "logs/day=1/x/y"], &["logs/day=1", "logs/x/day=1/y"]);
         check("logs/day=?", "logs", &["logs/day=1/x/y"], &["logs/day=11/x", "logs/x/day=1/y", "logs/day=1/_x"]);
         check("*", "", &["a", "b/c"], &[".a", "_b/c"]);
         check("l[ab]/**/x", "", &["la/x", "lb/1/2/x"], &["lc/x"]);

@@ -1,11 +1,17 @@
 //! Parquet and Arrow IPC.
 
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use arrow::array::{Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::ipc::writer::FileWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
 use super::*;
+use crate::filesystem::store::LocalFiles;
+use crate::filesystem::{FileInfo, FileStore, Listing};
+use crate::stored_file::{Identity, StoredFile};
 
 /// 20 rows, with types other than those of the table.
 fn batch() -> RecordBatch {
@@ -158,4 +164,68 @@ async fn a_file_of_another_format_is_refused() {
     contains(&table("parquet").file("f", arrow(20)).fails().await, &["cannot be read as Parquet"]);
     contains(&table("arrow").file("f", parquet(20)).fails().await, &["cannot be read as Arrow IPC"]);
     contains(&table("csv").file("f", parquet(20)).fails().await, &["/f"]);
+}
+
+/// Local files, of which so many reads succeed.
+#[derive(Debug, Clone)]
+struct Failing(Arc<AtomicI64>);
+
+#[derive(Debug)]
+struct FailingFile(Failing, Arc<dyn StoredFile>);
+
+impl FileStore for Failing {
+    fn check(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, path: &str) -> Result<Listing<Vec<FileInfo>>> {
+        LocalFiles.list(path)
+    }
+
+    fn open(&self, path: &str) -> Result<Option<Arc<dyn StoredFile>>> {
+        Ok(LocalFiles.open(path)?.map(|file| Arc::new(FailingFile(self.clone(), file)) as Arc<dyn StoredFile>))
+    }
+}
+
+impl StoredFile for FailingFile {
+    fn identity(&self) -> io::Result<Identity> {
+        self.1.identity()
+    }
+
+    fn checksum(&self, size: u64) -> io::Result<u32> {
+        self.1.checksum(size)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.0.0.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return Err(io::Error::other("the store is away"));
+        }
+        self.1.read_at(bytes, offset)
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_for_now_is_not_damaged() {
+    for format in ["parquet", "arrow", "csv"] {
+        let content = if format == "csv" { b"1,x,2013-01-01 00:00:00\n".repeat(20) } else { encoded(format, 7) };
+        let table = table(format).file("f", content);
+        let mut failures = 0;
+        for reads in 0.. {
+            let files = Filesystem::reading(Arc::new(Failing(Arc::new(AtomicI64::new(reads)))));
+            let context = SourceContext { subtask: 0, parallelism: 1, batch_rows: 3 };
+            let read = async {
+                let mut reader = Reader::open(&files, &table.spec, context, &Checkpoint::default()).await?;
+                Answer::default().drain(&mut reader).await
+            };
+            match read.await {
+                Ok(()) => break,
+                Err(error) => {
+                    assert_eq!(error.kind(), weir_core::ErrorKind::Environment, "{reads}: {}", error.report());
+                    contains(&error, &["/f", "the store is away"]);
+                    failures += 1;
+                }
+            }
+        }
+        assert!(failures > 1, "{format}: {failures}");
+    }
 }

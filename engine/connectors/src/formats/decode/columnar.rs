@@ -57,10 +57,11 @@ impl Columnar {
     /// # Errors
     /// A data error if it is no such file.
     pub(crate) fn units(self, path: &str, file: &Arc<dyn StoredFile>) -> Result<u64> {
-        guarded(self, path, || {
+        let cursor = cursor(path, file)?;
+        guarded(self, path, &cursor, || {
             Ok(match self {
-                Columnar::Parquet => parquet_metadata(path, &cursor(path, file)?)?.metadata().num_row_groups(),
-                Columnar::Arrow => arrow_file(path, cursor(path, file)?)?.batches(),
+                Columnar::Parquet => parquet_metadata(path, &cursor)?.metadata().num_row_groups(),
+                Columnar::Arrow => arrow_file(path, cursor.clone())?.batches(),
             } as u64)
         })
     }
@@ -70,13 +71,15 @@ impl Columnar {
     /// # Errors
     /// A data error if it is no such file, or does not have `fields`.
     pub(crate) fn open(self, range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<ColumnarBatches> {
-        let (batches, skip_rows) = guarded(self, range.path, || match self {
-            Columnar::Parquet => open_parquet(range, fields).map(|batches| (batches, 0)),
-            Columnar::Arrow => open_arrow(range, fields).map(|batches| (batches, range.skip_rows)),
+        let cursor = cursor(range.path, range.file)?;
+        let (batches, skip_rows) = guarded(self, range.path, &cursor, || match self {
+            Columnar::Parquet => open_parquet(range, cursor.clone(), fields).map(|batches| (batches, 0)),
+            Columnar::Arrow => open_arrow(range, cursor.clone(), fields).map(|batches| (batches, range.skip_rows)),
         })?;
         Ok(ColumnarBatches {
             format: self,
             path: range.path.to_owned(),
+            cursor,
             fields: fields.to_vec(),
             batches,
             skip_rows,
@@ -92,6 +95,8 @@ type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 pub(crate) struct ColumnarBatches {
     format: Columnar,
     path: String,
+    /// Of the file, as `batches` read it.
+    cursor: FileCursor,
     fields: Vec<FieldRef>,
     batches: Batches,
     skip_rows: u64,
@@ -109,7 +114,7 @@ impl ColumnarBatches {
         let batch = loop {
             let batch = match self.rest.take() {
                 Some(rest) => rest,
-                None => match guarded(self.format, &self.path, || {
+                None => match guarded(self.format, &self.path, &self.cursor, || {
                     self.batches.next().transpose().map_err(|error| damaged(self.format, &self.path, error))
                 })? {
                     Some(batch) => batch,
@@ -138,10 +143,14 @@ impl ColumnarBatches {
 /// The readers of both formats are not hardened: on a damaged file they can index out of bounds or ask for absurd
 /// sizes in ways that cannot be checked beforehand without writing them anew. A panic there says that the file is
 /// damaged, and is reported as that. What was borrowed is not used again, so that it does not matter in which state it
-/// was left.
-fn guarded<T>(format: Columnar, path: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(Error::data(format!("{path}: the {} file is damaged", format.name()))))
+/// was left. A file that could not be read, as one in a store that is away, is not damaged.
+fn guarded<T>(format: Columnar, path: &str, cursor: &FileCursor, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let read = catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(Error::data(format!("{path}: the {} file is damaged", format.name()))));
+    match (read, cursor.failure()) {
+        (Err(_), Some(why)) => Err(Error::environment(format!("{path}: cannot read this file: {why}"))),
+        (read, _) => read,
+    }
 }
 
 fn damaged(format: Columnar, path: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -158,10 +167,9 @@ fn parquet_metadata(path: &str, file: &FileCursor) -> Result<ArrowReaderMetadata
     ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(|error| damaged(Columnar::Parquet, path, error))
 }
 
-fn open_parquet(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batches> {
+fn open_parquet(range: &ColumnarRange<'_>, file: FileCursor, fields: &[FieldRef]) -> Result<Batches> {
     let path = range.path;
     let fail = |error| damaged(Columnar::Parquet, path, error);
-    let file = cursor(range.path, range.file)?;
     let metadata = parquet_metadata(path, &file)?;
     let columns = find_columns(path, metadata.schema(), fields)?;
     let options = ArrowReaderOptions::new().with_schema(with_views(metadata.schema()));
@@ -182,8 +190,8 @@ fn arrow_file(path: &str, file: FileCursor) -> Result<IpcFile> {
     IpcFile::open(file).map_err(|error| damaged(Columnar::Arrow, path, error))
 }
 
-fn open_arrow(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batches> {
-    let file = arrow_file(range.path, cursor(range.path, range.file)?)?;
+fn open_arrow(range: &ColumnarRange<'_>, file: FileCursor, fields: &[FieldRef]) -> Result<Batches> {
+    let file = arrow_file(range.path, file)?;
     let columns = find_columns(range.path, file.schema(), fields)?;
     let all = file.batches();
     let end = range.end.and_then(|end| usize::try_from(end).ok()).unwrap_or(all).min(all);
