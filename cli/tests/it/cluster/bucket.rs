@@ -151,8 +151,8 @@ fn objects_in_a_bucket_are_read_as_files_are() {
     for (path, expected) in
         [("days", &all[..]), ("days/", &all), ("days/day=*-02/*.csv", &all[2..]), ("*/*=*/a.csv", &all[..2])]
     {
-        let query = format!("SELECT n, k, day, REGEXP_EXTRACT(file, '([a-z])[.]csv$', 1) FROM days;");
-        assert_eq!(rows_of(&(days(path) + &query)), expected, "{path}");
+        let query = "SELECT n, k, day, REGEXP_EXTRACT(file, '([a-z])[.]csv$', 1) FROM days;";
+        assert_eq!(rows_of(&(days(path) + query)), expected, "{path}");
     }
     let one = "days/day=2026-01-02/b.csv";
     assert_eq!(rows_of(&(days(one) + "SELECT file FROM days;")), [format!("{url}/{one}")]);

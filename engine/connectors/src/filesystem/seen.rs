@@ -130,11 +130,11 @@ impl<'a> OpenFile<'a> {
                 return Err(changed(self.path, self.size, "it was written to"));
             }
             None => {}
-            Some(stamp) if now.is_content => {
-                if is_larger || now.inode != stamp.inode {
-                    return Err(changed(self.path, self.size, how(false)));
-                }
+            // No more is to be known of it.
+            Some(stamp) if now.is_content && (is_larger || now.inode != stamp.inode) => {
+                return Err(changed(self.path, self.size, how(false)));
             }
+            Some(_) if now.is_content => {}
             Some(stamp) => {
                 let is_same_file = now.inode == stamp.inode;
                 let is_same_time = now.modified == stamp.modified;
