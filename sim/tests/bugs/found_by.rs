@@ -58,7 +58,7 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::ImpatientElection, History(5)),
     (Bug::OverbookedSlots, History(21)),
     (Bug::DrainIgnored, History(17)),
-    (Bug::HastyGain, History(1)),
+    (Bug::HastyGain, History(11)),
     (Bug::NoAlignment, History(15)),
     (Bug::MarkerOvertakesRows, History(1)),
     (Bug::OwnerByRemainder, History(1)),
