@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Certificate, Client, RequestBuilder, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
 use serde_json::json;
 use weir_coordinator::server::WorkerScaler;
 use weir_coordinator::workforce::{Workforce, WorkforceConfig};
@@ -15,6 +16,8 @@ use crate::cluster::args::patience;
 
 /// How long somebody may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// So much is read of what is answered to a request that was not taken.
+const MOST_READ: usize = 1024;
 /// What a pod has of its service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -24,7 +27,13 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 pub struct ScaleArguments {
     /// Tell this URL how many workers the jobs want, by POST, when that changes and again every minute; for machines. The token in
     /// WEIR_SCALE_TOKEN goes along, if there is one.
-    #[arg(long, value_name = "URL", env = "WEIR_SCALE_WEBHOOK", conflicts_with = "scale_kubernetes")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "WEIR_SCALE_WEBHOOK",
+        hide_env_values = true,
+        conflicts_with = "scale_kubernetes"
+    )]
     pub scale_webhook: Option<Url>,
 
     /// Set the replicas of the workers' StatefulSet or Deployment in this pod's namespace, through its scale subresource.
@@ -102,12 +111,17 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn client(root: Option<Certificate>) -> Result<Client> {
+/// With `only`, nobody is believed but who has a certificate of theirs, and no proxy is asked.
+fn client(only: Option<Vec<Certificate>>) -> Result<Client> {
     // Whoever else has chosen one has chosen the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder().timeout(ANSWER);
-    let builder = match root {
-        Some(root) => builder.add_root_certificate(root),
+    // A token goes nowhere but where it was meant to go.
+    let builder = Client::builder().timeout(ANSWER).redirect(Policy::none());
+    let builder = match only {
+        Some(roots) => {
+            let builder = builder.no_proxy().tls_built_in_root_certs(false);
+            roots.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate)
+        }
         None => builder,
     };
     builder.build().map_err(|error| Error::internal("an HTTP client cannot be made").with_source(error))
@@ -122,9 +136,32 @@ async fn send(request: RequestBuilder, to: &str) -> Result<()> {
     if status.is_success() {
         return Ok(());
     }
-    let body = response.text().await.unwrap_or_default();
-    let said: String = body.chars().take(300).collect();
+    let said = beginning(response).await;
+    let said: String = String::from_utf8_lossy(&said).chars().take(300).collect();
     Err(Error::environment(format!("{to} answers {status}: {said}")))
+}
+
+/// What an answer begins with, as far as it comes.
+async fn beginning(mut response: Response) -> Vec<u8> {
+    let mut read = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        read.extend_from_slice(chunk.get(..MOST_READ).unwrap_or(&chunk));
+        if read.len() >= MOST_READ {
+            break;
+        }
+    }
+    read
+}
+
+/// The URL without what may be secret.
+fn shown(url: &Url) -> Url {
+    let mut shown = url.clone();
+    // Those that can have none have none.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown
 }
 
 /// A webhook.
@@ -137,6 +174,7 @@ struct Webhook {
 impl Webhook {
     fn new(url: Url) -> Result<Self> {
         if !matches!(url.scheme(), "http" | "https") {
+            let url = shown(&url);
             return Err(Error::user(format!("--scale-webhook {url}: write http://… or https://…")));
         }
         let token = variable("WEIR_SCALE_TOKEN");
@@ -176,9 +214,9 @@ impl Kubernetes {
         let port = variable("KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".into());
         let account = PathBuf::from(variable("WEIR_SERVICE_ACCOUNT_DIR").unwrap_or_else(|| ACCOUNT.into()));
         let ca = read(&account, "ca.crt")?;
-        let ca = Certificate::from_pem(ca.as_bytes())
+        let roots = Certificate::from_pem_bundle(ca.as_bytes())
             .map_err(|error| Error::user("ca.crt of the service account is no certificate").with_source(error))?;
-        Ok(Self { resource, server: format!("https://{host}:{port}"), account, client: client(Some(ca))? })
+        Ok(Self { resource, server: format!("https://{host}:{port}"), account, client: client(Some(roots))? })
     }
 }
 
@@ -207,6 +245,56 @@ impl WorkerScaler for Kubernetes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_tell_no_secret_of_the_url() {
+        let url = Url::parse("ftp://me:secret@host:1/path?token=secret").unwrap();
+        let error = Webhook::new(url).err().unwrap().to_string();
+        assert!(error.contains("ftp://host:1/path:"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    /// Somebody who answers like this, once, and what was sent to them.
+    async fn answering(answer: String) -> (Url, tokio::task::JoinHandle<()>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let answers = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 1024];
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
+            // Nobody reads all of what is long.
+            let _ = stream.write_all(answer.as_bytes()).await;
+        });
+        (url, answers)
+    }
+
+    #[tokio::test]
+    async fn what_is_no_success_is_an_error_with_the_beginning_of_what_was_said() {
+        let long = "a".repeat(50_000_000);
+        for (answer, said) in [
+            ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), None),
+            (
+                "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                Some("302 Found"),
+            ),
+            (
+                format!("HTTP/1.1 500 Oh\r\ncontent-length: 50000000\r\n\r\n{long}"),
+                Some("500 Internal Server Error: aaa"),
+            ),
+        ] {
+            let (url, answers) = answering(answer).await;
+            let sent = send(client(None).unwrap().post(url), "it").await;
+            answers.await.unwrap();
+            match said {
+                None => sent.unwrap(),
+                Some(said) => {
+                    let error = sent.unwrap_err().to_string();
+                    assert!(error.contains(said) && error.len() < 400, "{error}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_has_replicas_is_named_as_kubectl_does() {

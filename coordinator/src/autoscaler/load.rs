@@ -19,7 +19,7 @@ const AT_ITS_LIMIT: f64 = 0.85;
 const ASSUMED: f64 = 2.0;
 
 /// What a part of a job, a chain of operators, has done since its attempt began. Sums over its subtasks.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// Its first operator.
     pub name: String,
@@ -33,12 +33,31 @@ pub struct Part {
     pub inputs: Vec<Input>,
     /// Rows that have come in.
     pub rows_in: u64,
+    /// As many times more of them than its share the busiest subtask has got; 1 if that is not known.
+    pub skew: f64,
     /// How its subtasks have spent their time, in milliseconds: busy, idle, waiting for room behind them or for the world.
     pub times_ms: (u64, u64, u64),
     /// Of a source that knows: records that are there and were not read yet.
     pub lag_records: Option<u64>,
     /// Of a source: splits that it reads.
     pub splits: u32,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            is_source: false,
+            is_last: false,
+            is_spread: false,
+            inputs: Vec::new(),
+            rows_in: 0,
+            skew: 1.0,
+            times_ms: (0, 0, 0),
+            lag_records: None,
+            splits: 0,
+        }
+    }
 }
 
 /// Rows that one part has sent to another.
@@ -70,6 +89,7 @@ pub fn parts(graph: &JobGraph, vertices: &[Figures]) -> Vec<Part> {
             is_spread: node.spec.parallelism == Parallelism::Job,
             inputs: inputs.collect(),
             rows_in: head.rows_in,
+            skew: skew(activity.most_rows_in, activity.subtasks.into(), head.rows_in),
             times_ms: (times.busy_ms, times.idle_ms, times.backpressured_ms),
             lag_records: activity.lag_records,
             splits: activity.splits,
@@ -78,11 +98,24 @@ pub fn parts(graph: &JobGraph, vertices: &[Figures]) -> Vec<Part> {
     chains.iter().map(part).collect()
 }
 
+fn skew(most_rows_in: u64, subtasks: u64, rows_in: u64) -> f64 {
+    let skew = most_rows_in as f64 * subtasks as f64 / rows_in.max(1) as f64;
+    skew.clamp(1.0, subtasks.max(1) as f64)
+}
+
 /// What is found between two samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
     /// How busy the busiest part would be if all was read that shall be, as a share of its time; may be more than 1.
     pub load: f64,
+    /// The same of the subtask that is busiest, as far as its share of the rows tells.
+    pub of_busiest_subtask: f64,
+    /// Rows a second that all sources read.
+    pub rate: f64,
+    /// Rows that wait at all sources that know.
+    pub lag: Option<f64>,
+    /// Whether a source waits most of its time for what is behind it.
+    pub is_held_up: bool,
     /// That part.
     pub busiest: String,
     /// How busy it is.
@@ -168,6 +201,14 @@ impl Load {
         let part = &parts[at];
         let held_up = loads().find(|(at, done, _)| parts[*at].is_last && done.held_up > HELD_UP);
         let single = loads().find(|(at, _, single)| !parts[*at].is_spread && *single > AT_ITS_LIMIT.max(load));
+        // However many more rows it gets, more than all of its time it is not busy.
+        let skewed =
+            |(at, done, load): (usize, &Done, f64)| load.max((done.busy * parts[at].skew).min(1.0) * grows[at]);
+        let spread = || loads().filter(|(at, ..)| parts[*at].is_spread);
+        let of_busiest_subtask = spread().map(skewed).fold(load, f64::max);
+        let sources = || done.iter().zip(parts).filter(|(_, part)| part.is_source);
+        let is_held_up = sources().any(|(done, _)| done.as_ref().is_some_and(|done| done.held_up > HELD_UP));
+        let lags = || sources().filter_map(|(_, part)| part.lag_records).map(|lag| lag as f64);
         let limit = match (held_up, single) {
             (Some((at, ..)), _) => Some(Limit::World(parts[at].name.clone())),
             (None, Some((at, ..))) => Some(Limit::One(parts[at].name.clone())),
@@ -179,6 +220,10 @@ impl Load {
         };
         Some(Self {
             load,
+            of_busiest_subtask,
+            rate: read,
+            lag: lags().next().map(|_| lags().sum()),
+            is_held_up,
             busiest: part.name.clone(),
             busy: busiest.busy,
             grows: grows[at],

@@ -20,6 +20,8 @@ struct Model {
     source_share: f64,
     /// The share of its time that a sink waits for the world.
     world: f64,
+    /// As many times more than its share the busiest subtask gets.
+    skew: f64,
     slots: u32,
     attempt: u64,
     second: u64,
@@ -47,6 +49,7 @@ impl Model {
             splits: 0,
             source_share: 0.1,
             world: 0.0,
+            skew: 1.0,
             slots,
             attempt: 1,
             second: 0,
@@ -75,10 +78,12 @@ impl Model {
     }
 
     fn work(&mut self) {
-        let capacity = (self.rate)(self.slots);
+        // Where the busiest subtask is busy all the time, no more is read.
+        let mean = (self.rate)(self.slots);
+        let capacity = mean / self.skew;
         let read = self.backlog.min(capacity * (1.0 - self.world));
         self.backlog -= read;
-        let busy = read / capacity;
+        let busy = read / mean;
         let spend = |part: &mut Part, busy: f64, waits_behind: bool, slots: u32| {
             let all = 1000.0 * f64::from(slots);
             part.rows_in += read.round() as u64;
@@ -109,7 +114,14 @@ impl Model {
             ..self.source.clone()
         };
         let inputs = vec![Input { from: 0, rows: self.source.rows_in }];
-        let work = Part { name: name("Work"), is_last: true, is_spread: self.is_spread, inputs, ..self.work.clone() };
+        let work = Part {
+            name: name("Work"),
+            is_last: true,
+            is_spread: self.is_spread,
+            inputs,
+            skew: self.skew,
+            ..self.work.clone()
+        };
         let scaling = self.scaling.clone();
         let situation = Situation {
             attempt: Attempt(self.attempt),
@@ -120,6 +132,7 @@ impl Model {
         };
         let advice = self.autoscaler.look(Sample { at: now, parts: vec![source, work] }, situation);
         let Some(advice) = advice.filter(|advice| advice.slots != self.slots) else { return };
+        self.autoscaler.proposes(self.slots, advice.slots);
         self.autoscaler.acted(self.slots, advice.slots);
         self.changes.push((self.second, self.slots, advice.slots));
         (self.slots, self.attempt) = (advice.slots, self.attempt + 1);
@@ -267,9 +280,96 @@ fn more_slots_are_not_taken_where_they_do_not_help() {
 
     let mut shared = Model::new(2);
     shared.rate = |_| 2000.0;
-    shared.run(HOUR, |_| 5000.0);
+    shared.run(HOUR / 2, |_| 5000.0);
     assert_eq!(shared.changes.len(), 1, "{:?}", shared.changes);
     assert!(shared.said().contains("it could take 0 % more, so more slots would not help"), "{}", shared.said());
+    shared.run(HOUR / 2, |_| 5000.0);
+    assert_eq!(shared.changes.len(), 2, "it is tried again after a while: {:?}", shared.changes);
+}
+
+/// What a job could take right behind its growth says what that has brought. That its rows cost more an hour later does not.
+#[test]
+fn a_growth_is_judged_once() {
+    let mut model = Model::new(1);
+    model.run(HOUR / 2, |_| 1350.0);
+    let before = model.changes.len();
+    model.rate = |slots| f64::from(slots) * 400.0;
+    model.run(600, |_| 1350.0);
+    assert!(model.changes.len() > before && model.slots >= 4, "{:?}, {}", model.changes, model.said());
+}
+
+#[test]
+fn slots_that_a_job_got_because_they_were_there_are_no_growth_to_be_judged() {
+    let mut autoscaler = Autoscaler { capacity: 1000.0, ..Autoscaler::default() };
+    autoscaler.acted(1, 2);
+    assert!(autoscaler.growth.is_none());
+    autoscaler.proposes(1, 2);
+    autoscaler.acted(1, 3);
+    assert!(autoscaler.growth.is_none(), "another one than was proposed");
+    autoscaler.proposes(1, 2);
+    autoscaler.acted(1, 2);
+    assert!(autoscaler.growth.is_some());
+}
+
+#[test]
+fn what_one_look_has_seen_is_no_reason() {
+    let scaling = Scaling { by: ScalingBy::Load, ..Scaling::default() };
+    let mut autoscaler = Autoscaler::default();
+    let situation = Situation { attempt: Attempt(1), slots: 2, wanted: 2, pause: Duration::ZERO, scaling: &scaling };
+    for second in (0..600_u64).step_by(5) {
+        let source = Part {
+            is_source: true,
+            is_spread: true,
+            rows_in: second * 100,
+            times_ms: (second * 650, second * 350, 0),
+            lag_records: Some(if second % 100 == 50 { 1_000_000 } else { 0 }),
+            ..Part::default()
+        };
+        let advice = autoscaler.look(Sample { at: Duration::from_secs(second), parts: vec![source] }, situation);
+        assert!(advice.is_none_or(|advice| advice.slots == 2), "after {second} s");
+    }
+}
+
+/// On average nobody is busy, and one subtask is all the time.
+#[test]
+fn a_job_whose_rows_go_to_one_subtask_keeps_its_slots_while_that_is_busy() {
+    let mut model = Model::new(8);
+    model.skew = 4.0;
+    model.run(HOUR, |_| 1800.0);
+    assert!(model.changes.is_empty(), "{:?}, {}", model.changes, model.said());
+    // The figures do not tell who got the rows.
+    let mut model = Model::new(8);
+    (model.rate, model.skew) = (|_| 2000.0, 1.0);
+    model.work.skew = 1.0;
+    model.run(HOUR, |_| 100.0);
+    assert_eq!(model.slots, 1, "{}", model.said());
+}
+
+#[test]
+fn a_job_that_falls_behind_keeps_its_slots_whatever_its_parts_say() {
+    for (lag_grows, held_up) in [(true, false), (false, true), (false, false)] {
+        let scaling = Scaling { by: ScalingBy::Load, ..Scaling::default() };
+        let mut autoscaler = Autoscaler::default();
+        let situation =
+            Situation { attempt: Attempt(1), slots: 4, wanted: 4, pause: Duration::ZERO, scaling: &scaling };
+        let mut advice = None;
+        for second in (0..600_u64).step_by(5) {
+            let spent = |busy: u64, waits: u64| (second * busy, second * (1000 - busy - waits), second * waits);
+            let source = Part {
+                is_source: true,
+                is_spread: true,
+                // Nothing is read of what waits.
+                rows_in: if lag_grows { 0 } else { second * 100 },
+                times_ms: spent(50, if held_up { 800 } else { 0 }),
+                lag_records: Some(if lag_grows { second * 100 } else { 0 }),
+                ..Part::default()
+            };
+            let at = Duration::from_secs(second);
+            advice = autoscaler.look(Sample { at, parts: vec![source] }, situation).or(advice);
+        }
+        let slots = advice.map(|advice| advice.slots);
+        assert_eq!(slots, Some(if lag_grows || held_up { 4 } else { 1 }), "{lag_grows} {held_up}");
+    }
 }
 
 /// Whatever the figures say, a job is restarted at most once in the time that it takes to settle.

@@ -171,6 +171,11 @@ impl Job {
         }
     }
 
+    /// Slots of its namespace's limit that it takes: its own, or the least that it may have, if that is more.
+    pub(super) fn counted_slots(&self) -> u32 {
+        self.elastic().map_or(self.parallelism, |scaling| self.parallelism.max(scaling.min_slots))
+    }
+
     /// Whether this attempt is deployed or runs.
     pub fn is_current(&self, attempt: Attempt) -> bool {
         self.attempt == attempt && self.execution.is_some()

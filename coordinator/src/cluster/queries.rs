@@ -98,7 +98,7 @@ impl Usage {
     pub(super) fn with(self, job: &Job) -> Self {
         let state_bytes = job.restore_point().map_or(0, |checkpoint| checkpoint.state_bytes);
         Self {
-            slots: self.slots.saturating_add(u64::from(job.parallelism)),
+            slots: self.slots.saturating_add(u64::from(job.counted_slots())),
             jobs: self.jobs.saturating_add(1),
             state_bytes: self.state_bytes.saturating_add(state_bytes),
         }

@@ -3,9 +3,10 @@
 //!
 //! 1. What the workers offer that are not being drained is there to be shared.
 //! 2. Jobs with a fixed number go first: each keeps what it runs on, and gets what it lacks if all of that is there, oldest first. For this
-//!    every other job can be brought down to its least.
+//!    every other job that runs can be brought down to its least, and those that do not run can wait.
 //! 3. Of the rest each of the others gets its least, oldest first; then always the one with the fewest slots gets one more, until all have
-//!    their most, the slots are used up, or the limit of the namespace is.
+//!    their most, the slots are used up, or the limit of the namespace is. One whose least its namespace has no room for gets no more than
+//!    it has.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -20,6 +21,10 @@ struct Claim<'a> {
     namespace: &'a str,
     least: u64,
     most: u64,
+    /// Slots that it is to have so far.
+    parallelism: u64,
+    /// Slots that it runs on.
+    has: u64,
 }
 
 impl ClusterState {
@@ -43,7 +48,7 @@ impl ClusterState {
         let offered = self.workers.values().filter(|worker| !worker.draining);
         let offered: u64 = offered.map(|worker| u64::from(worker.slots)).sum();
         let fixed = || active().filter(|(id, job)| claim(**id, job).is_none()).map(|(_, job)| job);
-        let reserved: u64 = claims.iter().map(|claim| claim.least).sum();
+        let reserved: u64 = claims.iter().map(|claim| claim.least.min(claim.has)).sum();
         let mut taken: u64 = fixed().map(has).sum();
         for job in fixed() {
             let lacks = u64::from(job.parallelism).saturating_sub(has(job));
@@ -56,8 +61,12 @@ impl ClusterState {
         let mut shares = BTreeMap::new();
         let mut wanting = BinaryHeap::new();
         for (place, claim) in claims.iter().enumerate() {
+            if !take(&mut limits, claim.namespace, claim.least) {
+                shares.insert(claim.job, claim.least.min(claim.parallelism));
+                free = free.saturating_sub(claim.least.min(claim.has));
+                continue;
+            }
             shares.insert(claim.job, claim.least);
-            take(&mut limits, claim.namespace, claim.least);
             // One that waits leaves its slots to others meanwhile.
             let Some(rest) = free.checked_sub(claim.least) else { continue };
             free = rest;
@@ -96,7 +105,14 @@ impl ClusterState {
 fn claim(id: JobId, job: &Job) -> Option<Claim<'_>> {
     let scaling = job.elastic().filter(|_| job.desired == Desired::Running && job.status.is_active())?;
     let (least, most) = (scaling.min_slots, job.most_slots(scaling));
-    Some(Claim { job: id, namespace: &job.namespace, least: least.into(), most: most.into() })
+    Some(Claim {
+        job: id,
+        namespace: &job.namespace,
+        least: least.into(),
+        most: most.into(),
+        parallelism: job.parallelism.into(),
+        has: has(job),
+    })
 }
 
 /// Slots that it runs on.

@@ -11,6 +11,8 @@ use crate::cluster::{Command, Desired, Job, JobStatus};
 
 /// How long a restart is taken to last as long as there was none.
 const USUAL_PAUSE: Duration = Duration::from_secs(3);
+/// More than that was no restart: the job was stopped, or waited for slots.
+const MOST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Leader {
     /// Looks at the jobs that are due for it.
@@ -25,7 +27,7 @@ impl Leader {
 
     fn look_at_load(&mut self, context: &mut Context<'_>, id: JobId, job: &Job, scaling: &Scaling) {
         let now = context.now.elapsed;
-        let pause = self.last_pause(id).unwrap_or(USUAL_PAUSE);
+        let pause = self.last_pause(id).unwrap_or(USUAL_PAUSE).min(MOST_PAUSE);
         let Some(duties) = self.jobs.get_mut(id).filter(|duties| duties.autoscaler.is_due(now, scaling)) else {
             return;
         };
@@ -41,6 +43,7 @@ impl Leader {
         let situation = Situation { attempt: job.attempt, slots: job.parallelism, wanted, pause, scaling };
         let advice = duties.autoscaler.look(sample, situation);
         if let Some(decision) = advice.and_then(|advice| decision(context, id, job, (scaling, advice))) {
+            duties.autoscaler.proposes(decision.from, if decision.done { decision.to } else { decision.from });
             self.propose_once(context, Command::ScaleJob { job: id, decision });
         }
     }

@@ -224,10 +224,10 @@ impl<S: LogStore> Node<S> {
         samples.count(&of::JOB_SLOTS, &labels, job.parallelism.into());
         if let Some(scaling) = &job.scaling {
             let load = leader.load(id).filter(|_| scaling.by == ScalingBy::Load);
-            let found = load.map(|load| load.needed_slots);
-            let decided =
-                job.scaling_decisions.last().filter(|last| last.to == job.parallelism).map(|last| last.wanted);
-            samples.count(&of::AUTOSCALER_SLOTS, &labels, found.or(decided).unwrap_or(job.parallelism).into());
+            // What is said in a dry run, or has not held for long enough yet, is nothing that the job lacks.
+            let acts = scaling.acts() && scaling.by == ScalingBy::Load;
+            let decided = if acts { job.most_slots(scaling) } else { job.parallelism };
+            samples.count(&of::AUTOSCALER_SLOTS, &labels, decided.into());
             if let Some(load) = load {
                 samples.add(&of::AUTOSCALER_LOAD, &labels, f64::from(load.load_percent) / 100.0);
             }

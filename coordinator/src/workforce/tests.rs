@@ -40,6 +40,13 @@ fn those_that_run_nothing_may_go_first() {
     assert_eq!((workforce.workers, workforce.slots, &*workforce.idle_workers), (2, 8, &["b".to_owned()][..]));
 }
 
+#[test]
+fn what_a_namespace_may_not_have_is_not_asked_for() {
+    let blue = "worker a 4\n namespace blue slots=6\n submit x 2 load in=blue\n scale 1 4 wanted=24";
+    assert_eq!(wanted(blue), (6, 2));
+    assert_eq!(wanted(&format!("{blue}\n submit y 3")), (9, 3));
+}
+
 fn of(workers: u32, wanted_workers: u32) -> Workforce {
     Workforce {
         cluster: "c".into(),
@@ -60,7 +67,7 @@ fn look(asking: &mut Asking, seconds: u64, wanted: Workforce) -> Option<u32> {
 #[test]
 fn more_are_asked_for_at_once_and_fewer_when_they_have_been_enough_for_a_while() {
     let mut asking = Asking::default();
-    assert_eq!(look(&mut asking, 0, of(2, 2)), Some(2));
+    assert_eq!(look(&mut asking, 0, of(1, 2)), Some(2));
     assert_eq!(look(&mut asking, 1, of(2, 2)), None);
     assert_eq!(look(&mut asking, 2, of(2, 5)), Some(5));
     assert_eq!(look(&mut asking, 10, of(5, 1)), None);
@@ -75,7 +82,32 @@ fn more_are_asked_for_at_once_and_fewer_when_they_have_been_enough_for_a_while()
 #[test]
 fn a_new_leader_sends_nobody_away_before_it_has_waited_itself() {
     let mut asking = Asking::default();
-    assert_eq!(look(&mut asking, 0, of(4, 1)), Some(4));
-    assert_eq!(look(&mut asking, 599, of(4, 1)), Some(4));
+    assert_eq!(look(&mut asking, 0, of(4, 1)), None);
+    assert_eq!(look(&mut asking, 599, of(4, 1)), None, "more than are here may have been asked for before");
     assert_eq!(look(&mut asking, 601, of(4, 1)), Some(1));
+
+    let mut asking = Asking::default();
+    assert_eq!(look(&mut asking, 0, of(4, 1)), None);
+    assert_eq!(look(&mut asking, 1, of(2, 3)), Some(4), "two are about to come back, perhaps");
+    let mut asking = Asking::default();
+    assert_eq!(look(&mut asking, 0, of(4, 6)), Some(6), "more at once");
+}
+
+/// How many are needed is not known while none is here.
+#[test]
+fn while_no_worker_is_here_none_is_asked_to_go() {
+    let none = || Workforce { wanted_slots: 20, slots_per_worker: 0, ..of(0, 1) };
+    let mut asking = Asking::default();
+    assert_eq!(look(&mut asking, 0, of(4, 5)), Some(5));
+    for seconds in 1..2000 {
+        assert!([None, Some(5)].contains(&look(&mut asking, seconds, none())), "{seconds}");
+    }
+    let mut asking = Asking::default();
+    assert_eq!(look(&mut asking, 0, of(4, 4)), None);
+    assert_eq!(look(&mut asking, 1, none()), Some(4));
+    // One that begins lets those come that are there.
+    let mut asking = Asking::default();
+    assert_eq!(look(&mut asking, 0, none()), None);
+    assert_eq!(look(&mut asking, 59, none()), None);
+    assert_eq!(look(&mut asking, 60, none()), Some(1));
 }

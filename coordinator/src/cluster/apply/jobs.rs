@@ -94,16 +94,18 @@ impl ClusterState {
             if !spec.computes_like(&job.spec) {
                 return Err(Refusal::NameTaken { namespace, name, job: id, difference: JobDifference::Definition });
             }
-            let before = std::mem::replace(&mut job.parallelism, parallelism);
-            if parallelism > before && job.status.is_active() {
-                state.admit_slots(id, job)?;
-            }
+            let before = job.counted_slots();
+            job.parallelism = parallelism;
+            let decides_anew = scaling.is_some();
             if let Some(scaling) = scaling {
                 job.scaling = kept_scaling(scaling);
-                // No attempt has to end for another way to decide.
-                if job.is_run_like(&spec) {
-                    return Ok(Applied::Updated { job: id });
-                }
+            }
+            if job.counted_slots() > before && job.status.is_active() {
+                state.admit_slots(id, job)?;
+            }
+            // No attempt has to end for another way to decide.
+            if decides_anew && job.is_run_like(&spec) {
+                return Ok(Applied::Updated { job: id });
             }
             // Its checkpoints know the job by the fingerprint that it was submitted with.
             let JobSpec { graph, fingerprint: _, sql, settings } = &*spec;
@@ -200,6 +202,13 @@ impl ClusterState {
         self.change(id, |state, job| {
             if job.status == JobStatus::Finished {
                 return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be rescaled" });
+            }
+            // The load would take it back at once.
+            let most = job.elastic().filter(|scaling| scaling.by == ScalingBy::Load).map(|scaling| scaling.max_slots);
+            if most.is_some_and(|most| parallelism > most) {
+                return Err(Refusal::BadValue(
+                    "the load of the job decides on its slots, and it is to have fewer than that",
+                ));
             }
             let before = std::mem::replace(&mut job.parallelism, parallelism);
             // Who says how many wants those, and not as many as there are.

@@ -15,12 +15,16 @@ const MAX_REASON: usize = 512;
 impl ClusterState {
     pub(super) fn set_scaling(&mut self, id: JobId, scaling: Scaling) -> Result<Applied, Refusal> {
         check_scaling(&scaling)?;
-        self.change(id, |_, job| {
+        self.change(id, |state, job| {
             let scaling = kept_scaling(scaling);
             if job.scaling == scaling {
                 return Ok(Applied::Unchanged);
             }
+            let before = job.counted_slots();
             job.scaling = scaling;
+            if job.counted_slots() > before && job.status.is_active() {
+                state.admit_slots(id, job)?;
+            }
             Ok(Applied::Changed)
         })
     }

@@ -28,7 +28,10 @@ fn who_asks_for_a_number_of_slots_takes_the_decision_back_unless_the_load_decide
     run("submit orders 2 slots
         rescale 1 2                | scheduling 0
         scaling 1 load             | scheduling 0, 2 by Load
-        rescale 1 3                | scheduling 0, 3 by Load");
+        rescale 1 3                | scheduling 0, 3 by Load
+        scaling 1 load max=8       | scheduling 0, 3 by Load
+        rescale 1 9                | refused: the load of the job decides on its slots, and it is to have fewer than that
+        rescale 1 8                | scheduling 0, 8 by Load");
 }
 
 #[test]
@@ -80,6 +83,34 @@ fn jobs_with_a_number_of_their_own_go_first() {
     let more = "worker a 4\n worker b 4\n submit y 2\n start 1 a,a\n running 1\n submit x 1 slots\n rescale 1 4";
     assert_eq!(shares(more), [4], "what it lacks is left to it");
     assert_eq!(shares(&format!("{more}\n rescale 1 9")), [6], "what is not there is not waited for");
+}
+
+/// Nothing is set aside for jobs that cannot run.
+#[test]
+fn a_job_that_waits_for_its_least_keeps_nobody_waiting() {
+    let waits =
+        "worker a 8\n submit x 8 slots\n start 1 a,a,a,a,a,a,a,a\n running 1\n submit y 1 slots min=16\n submit z 2";
+    assert_eq!(shares(waits), [6, 16], "two are left to the one with a number of its own");
+    let fails = "worker a 6\n submit x 4\n start 1 a,a,a,a\n running 1\n submit y 1 slots min=3\n fail 1 cluster";
+    assert_eq!(shares(fails), [3], "it waits on, and the other one comes back");
+    let runs = "worker a 6\n submit y 6 slots min=3\n start 1 a,a,a,a,a,a\n running 1\n submit x 4";
+    assert_eq!(shares(runs), [6], "what a job that runs needs is not there for others");
+}
+
+#[test]
+fn the_least_of_a_job_counts_against_the_limit_of_its_namespace() {
+    let blue = "worker a 16\n namespace blue slots=4\n submit y 8 slots";
+    run(&format!(
+        "{blue}
+        submit x 1 slots min=5 in=blue      | refused: namespace blue may use 4 slots, and would use 5
+        submit x 1 slots in=blue            | job 2
+        scaling 2 slots min=28              | refused: namespace blue may use 4 slots, and would use 28
+        update 2 1 slots min=28             | refused: namespace blue may use 4 slots, and would use 28
+        scaling 2 slots min=3               | scheduling 0, 1 by Slots
+        submit z 2 in=blue                  | refused: namespace blue may use 4 slots, and would use 5"
+    ));
+    let lowered = format!("{blue}\n submit x 1 slots min=4 in=blue\n namespace blue slots=2");
+    assert_eq!(shares(&lowered), [16, 1], "who has the limit lowered takes nothing from others");
 }
 
 #[test]
