@@ -56,6 +56,10 @@ fn changed(now: &Scaling, change: &AutoscaleArguments) -> Result<Option<Scaling>
         return Err(Error::user("a person decides how many slots the job has, so there are no bounds")
             .with_help("say who decides: --on, --dry-run or --slots"));
     }
+    if by.unwrap_or(now.by) == ScalingBy::Slots && target.is_some() | catch_up.is_some() {
+        return Err(Error::user("the slots that there are decide, so --target and --catch-up say nothing")
+            .with_help("have the load decide: --on or --dry-run"));
+    }
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Some(Scaling {
         by: by.unwrap_or(now.by),
@@ -174,6 +178,8 @@ mod tests {
         assert!(changed(&hand, &target).unwrap_err().help().unwrap().contains("--on"));
         let dry = AutoscaleArguments { dry_run: true, ..AutoscaleArguments::default() };
         assert_eq!(changed(&load, &dry).unwrap(), Some(Scaling { dry_run: true, ..load.clone() }));
+        let slots = Scaling { by: ScalingBy::Slots, ..Scaling::default() };
+        assert!(changed(&slots, &target).unwrap_err().to_string().contains("--target"));
         let off = AutoscaleArguments { off: true, ..AutoscaleArguments::default() };
         assert_eq!(changed(&load, &off).unwrap(), Some(hand));
     }

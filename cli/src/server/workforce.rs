@@ -254,19 +254,14 @@ mod tests {
         assert!(!error.contains("secret"), "{error}");
     }
 
-    /// Somebody who answers like this, once, and what was sent to them.
-    async fn answering(answer: String) -> (Url, tokio::task::JoinHandle<()>) {
+    /// Answers like this, once.
+    async fn answer(listener: tokio::net::TcpListener, answer: String) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-        let answers = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut asked = vec![0; 1024];
-            assert!(stream.read(&mut asked).await.unwrap() > 0);
-            // Nobody reads all of what is long.
-            let _ = stream.write_all(answer.as_bytes()).await;
-        });
-        (url, answers)
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = vec![0; 1024];
+        assert!(stream.read(&mut asked).await.unwrap() > 0);
+        // Nobody reads all of what is long.
+        let _ = stream.write_all(answer.as_bytes()).await;
     }
 
     #[tokio::test]
@@ -283,9 +278,9 @@ mod tests {
                 Some("500 Internal Server Error: aaa"),
             ),
         ] {
-            let (url, answers) = answering(answer).await;
-            let sent = send(client(None).unwrap().post(url), "it").await;
-            answers.await.unwrap();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let request = client(None).unwrap().post(format!("http://{}/", listener.local_addr().unwrap()));
+            let (sent, ()) = tokio::join!(send(request, "it"), self::answer(listener, answer));
             match said {
                 None => sent.unwrap(),
                 Some(said) => {

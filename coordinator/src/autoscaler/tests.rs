@@ -202,7 +202,6 @@ fn a_sawtooth_is_followed_if_it_is_slow_and_borne_if_it_is_fast() {
         model.run(2 * HOUR, sawtooth(period, 400.0, 4800.0));
         let waited = model.longest_wait;
         let slots = model.slot_seconds as f64 / (2 * HOUR) as f64;
-        eprintln!("{period} s: {} changes in 2 h, {slots:.1} slots, behind by {waited:.0} s", model.changes.len());
         model.assert_bounded();
         // As often as it goes up in a period, and once down.
         let periods = 2 * HOUR / period;
