@@ -290,11 +290,11 @@ fn more_slots_are_not_taken_where_they_do_not_help() {
 #[test]
 fn a_growth_is_judged_once() {
     let mut model = Model::new(1);
-    model.run(HOUR / 2, |_| 1350.0);
-    let before = model.changes.len();
-    model.rate = |slots| f64::from(slots) * 400.0;
-    model.run(600, |_| 1350.0);
-    assert!(model.changes.len() > before && model.slots >= 4, "{:?}, {}", model.changes, model.said());
+    model.run(HOUR / 2, |_| 950.0);
+    assert_eq!((model.changes.len(), model.slots), (1, 2), "{:?}", model.changes);
+    model.rate = |slots| f64::from(slots) * 300.0;
+    model.run(600, |_| 950.0);
+    assert!(model.slots >= 4, "{:?}, {}", model.changes, model.said());
 }
 
 #[test]
