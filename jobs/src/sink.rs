@@ -111,11 +111,13 @@ pub struct Commit<'a, R: Record> {
     read: VecDeque<R>,
     /// Whether there are no further rows, or they could not be read.
     is_over: bool,
+    /// Whether they could not be read.
+    has_failed: bool,
 }
 
 impl<'a, R: Record> Commit<'a, R> {
     pub(crate) fn new(of: &'a PluginCommit, next: &'a mut dyn FnMut() -> Result<Option<RecordBatch>>) -> Self {
-        Self { of, next, read: VecDeque::new(), is_over: false }
+        Self { of, next, read: VecDeque::new(), is_over: false, has_failed: false }
     }
 
     /// Who writes: a text of letters, digits and `-` that no other job has, and no other table of the job. It stays the same for as long as the job goes on with its own
@@ -145,7 +147,7 @@ impl<R: Record> Iterator for Commit<'_, R> {
 
     fn next(&mut self) -> Option<Result<R>> {
         if let Err(error) = self.read_on() {
-            self.is_over = true;
+            (self.is_over, self.has_failed) = (true, true);
             return Some(Err(error));
         }
         self.read.pop_front().map(Ok)
@@ -215,7 +217,13 @@ impl<S: Sink> Adapted<S> {
 
 impl<S: Sink> PluginSink for Adapted<S> {
     fn commit(&mut self, commit: &PluginCommit, rows: &mut dyn FnMut() -> Result<Option<RecordBatch>>) -> Result<()> {
-        self.0.commit(&mut Commit::new(commit, rows))
+        let mut commit = Commit::new(commit, rows);
+        self.0.commit(&mut commit)?;
+        match commit.has_failed {
+            // What the sink has passed over is not visible.
+            true => Err(Error::environment("not all rows of the epoch could be read")),
+            false => Ok(()),
+        }
     }
 
     fn last_epoch(&mut self, writer: &str) -> Result<LastEpoch> {

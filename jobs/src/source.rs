@@ -16,7 +16,7 @@ use crate::record::{Column, Record, Timestamp, conform};
 /// Where rows come from, in the user's own code: [`Job::create_source`](crate::Job::create_source) declares a table of it.
 ///
 /// A source has *splits*, each with rows in an order of its own: files, partitions, shards, or [one](Self::splits) if nothing can be told apart. Each is read by one
-/// [reader](SplitReader) at a time, in some subtask, which says behind every batch at which *position* it is. Checkpoints hold positions; after a crash readers are opened
+/// [reader](SplitReader) at a time, in some subtask (but for one of an attempt that has failed, which nobody waits for: its last call may still be under way), which says behind every batch at which *position* it is. Checkpoints hold positions; after a crash readers are opened
 /// where the last checkpoint was.
 ///
 /// **A reader that is opened at a position gives the same rows that the one before gave behind it**, however far that had come: those rows are counted once, as if
@@ -219,12 +219,16 @@ impl<R: Record> Rows<R> {
         self.count >= self.most
     }
 
-    /// Behind these rows the split has none with this event time or an earlier one: what rows do not tell, since there are none. It counts as a row of that time.
+    /// Behind these rows the split has none with this event time or an earlier one: what rows do not tell, since there are none. It is the watermark itself: how far rows may be out of order is
+    /// not taken off it.
     pub fn event_time_is(&mut self, time: Timestamp) {
         let time = time.event_time();
         self.time = Some(self.time.map_or(time, |before| before.max(time)));
     }
 }
+
+/// Between two looks for splits there is this at least.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A user's source as the engine takes it.
 pub(crate) struct Adapted<S> {
@@ -244,7 +248,7 @@ impl<S: Source> PluginSource for Adapted<S> {
             Ok(PluginSplit { name, begin: begin.as_ref().map(written).transpose()? })
         };
         let splits = self.source.splits()?.into_iter().map(split).collect::<Result<_>>()?;
-        Ok(PluginSplits { splits, again_after: self.source.look_again_after() })
+        Ok(PluginSplits { splits, again_after: self.source.look_again_after().map(|after| after.max(PAUSE)) })
     }
 
     fn open(&mut self, split: &str, position: Option<&str>) -> Result<Box<dyn PluginReader>> {

@@ -132,6 +132,9 @@ impl<D: Driver> Keyed<D> {
         let mut last = Vec::new();
         if time == i64::MAX {
             last.extend(std::iter::from_fn(|| self.store.due(clock, time)));
+            if matches!(clock, Clock::Event) {
+                last.extend(self.store.due_at_the_end());
+            }
             // The end of a life is queued where it was when the key was new.
             last.iter_mut().for_each(|due| self.store.put_off(due));
             last.sort_unstable();

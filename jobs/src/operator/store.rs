@@ -85,6 +85,9 @@ pub(crate) struct Due {
 /// The table of when keys were touched.
 pub(crate) const LIVES: &str = "(time to live)";
 
+/// What a timer is set for that goes off at the end of the input.
+const THE_END: i64 = i64::MAX;
+
 /// The time to live of a key is over.
 pub(crate) const EXPIRY: usize = usize::MAX;
 
@@ -222,13 +225,30 @@ impl<K: Key, S: State> Store<K, S> {
         let Slot { state, hash, .. } = &mut slots[slot as usize];
         state.each(&mut |item, piece| {
             let Some(alarm) = piece.alarm() else { return };
-            let Some(time) = alarm.take_moved() else { return };
+            let Some(time) = alarm.take_moved().filter(|time| *time < THE_END) else { return };
             let due = Reverse(Due { time, hash: *hash, item, slot });
             match alarm.clock {
                 Clock::Event => event_timers.push(due),
                 Clock::Processing => processing_timers.push(due),
             }
         });
+    }
+
+    /// Timers that are set for the end of the input. They are in no queue, which would keep each until then, though most are cancelled before.
+    pub(crate) fn due_at_the_end(&mut self) -> Vec<Due> {
+        let mut found = Vec::new();
+        for (place, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.is_used) {
+            let Slot { state, hash, .. } = slot;
+            state.each(&mut |item, piece| {
+                let is_due = piece.alarm().is_some_and(|alarm| {
+                    matches!(alarm.clock, Clock::Event) && alarm.time().is_some_and(|time| time.millis() == THE_END)
+                });
+                if is_due {
+                    found.push(Due { time: THE_END, hash: *hash, item, slot: place as u32 });
+                }
+            });
+        }
+        found
     }
 
     /// Takes out the first of what is due at `time`.
@@ -246,7 +266,7 @@ impl<K: Key, S: State> Store<K, S> {
         let Some(alarm) = self.alarm(due) else { return false };
         let (later, clock) = (alarm.unqueue(due.time), alarm.clock);
         let fires = alarm.fire(due.time);
-        if let Some(time) = later {
+        if let Some(time) = later.filter(|time| *time < THE_END) {
             self.queue(clock).push(Reverse(Due { time, ..due }));
         }
         fires

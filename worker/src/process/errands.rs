@@ -175,12 +175,12 @@ async fn audit_sink(
     prepared: Vec<&PreparedSink>,
 ) -> Result<Option<AuditedSink>> {
     let audit = |table: &TableSpec| {
-        let of_table = prepared.iter().filter(|sink| sink.table == *table);
+        let of_table = prepared.iter().filter(|sink| is_same(&sink.table, table));
         Audit { job, uid: uid.clone(), epochs: of_table.map(|sink| sink.epoch.clone()).collect() }
     };
     let Some(mut audited) = audit_table(connectors, table, audit(table)).await? else { return Ok(None) };
     let mut earlier: Vec<&TableSpec> = Vec::new();
-    for sink in prepared.iter().filter(|sink| sink.table != *table) {
+    for sink in prepared.iter().filter(|sink| !is_same(&sink.table, table)) {
         if !earlier.contains(&&sink.table) {
             earlier.push(&sink.table);
         }
@@ -193,6 +193,16 @@ async fn audit_sink(
     }
     audited.epochs.sort_by_key(|audited| audited.epoch);
     Ok(Some(audited))
+}
+
+/// Whether two declarations of a table are of the same place: by whichever build of a plugin.
+fn is_same(one: &TableSpec, other: &TableSpec) -> bool {
+    let (Some(plugin), Some(_)) = (&one.plugin, &other.plugin) else { return one == other };
+    let mut other = other.clone();
+    if let Some(other) = &mut other.plugin {
+        other.artifact.clone_from(&plugin.artifact);
+    }
+    *one == other
 }
 
 async fn audit_table(

@@ -98,13 +98,13 @@ impl Pool {
         while let Some(waiting) = self.next() {
             match guarded("`read`", || self.step(plugin, &mut source, waiting)) {
                 Ok((split, reader, read)) => {
-                    let (is_end, is_empty) = (read.is_end, read.records.is_none());
+                    let is_empty = read.records.is_none();
                     if events.blocking_send(Ok(Event { split: split.clone(), read })).is_err() {
                         self.close();
                     }
-                    match is_end {
-                        true => self.lock().open -= 1,
-                        false => self.put(split, reader, is_empty),
+                    match reader {
+                        None => self.lock().open -= 1,
+                        Some(reader) => self.put(split, reader, is_empty),
                     }
                 }
                 Err(error) => {
@@ -144,7 +144,7 @@ impl Pool {
         plugin: &dyn Plugin,
         source: &mut Option<Box<dyn PluginSource>>,
         waiting: Waiting,
-    ) -> Result<(Arc<str>, Box<dyn PluginReader>, PluginRead)> {
+    ) -> Result<(Arc<str>, Option<Box<dyn PluginReader>>, PluginRead)> {
         let (split, mut reader) = match waiting {
             Waiting::Open(split, reader) => (split, reader),
             Waiting::Unopened(Unopened { split, position }) => {
@@ -158,6 +158,8 @@ impl Pool {
         };
         let read = reader.read(self.most_rows);
         let read = read.map_err(|error| Error::context(error, format!("split '{split}' cannot be read")))?;
+        // What the plugin has made is dropped here, where a panic is told.
+        let reader = (!read.is_end).then_some(reader);
         Ok((split, reader, read))
     }
 

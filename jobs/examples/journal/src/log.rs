@@ -96,6 +96,10 @@ impl SplitReader for ShardReader {
                     rows.push(&self.booking()?);
                     self.line.clear();
                     self.next += 1;
+                    // What has come is not held back for what may come.
+                    if self.stream.buffer().is_empty() {
+                        break;
+                    }
                 }
                 // It comes back as itself: the job goes back to its checkpoint, and connects again.
                 Ok(_) => return Err(Error::environment("the log has closed the connection")),

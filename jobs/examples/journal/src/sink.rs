@@ -2,14 +2,12 @@
 //!
 //! ```text
 //!   FOLDER/WRITER.17.journal   balances of epoch 17
-//!   FOLDER/.1234-1.tmp         one on its way
+//!   FOLDER/.WRITER.17.0.tmp    one on its way
 //! ```
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use weir_jobs::prelude::*;
 
@@ -20,9 +18,6 @@ use crate::Balance;
 pub struct JournalSink {
     folder: PathBuf,
 }
-
-/// Numbers files on their way: two commits may be made at once, also of one epoch.
-static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 impl JournalSink {
     /// The journal in this folder.
@@ -52,10 +47,10 @@ impl JournalSink {
 
     fn write(&self, path: &Path, commit: &mut Commit<'_, Balance>) -> Result<()> {
         let failed = |error| Error::environment(format!("{} cannot be written", path.display())).with_source(error);
-        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-        let other = self.folder.join(format!(".{}-{number}.tmp", process::id()));
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        let mut file = BufWriter::new(File::create(&other).map_err(failed)?);
+        // Others may write the same epoch at the same time, and in containers they have the same number of a process.
+        let (other, file) = self.create(commit).map_err(failed)?;
+        let mut file = BufWriter::new(file);
         for balance in commit {
             let Balance { account, number, cents } = balance?;
             writeln!(file, "{account} {number} {cents}").map_err(failed)?;
@@ -64,7 +59,23 @@ impl JournalSink {
         file.sync_all().map_err(failed)?;
         // Another process may have been faster: with the same rows, so that it makes no difference.
         std::fs::rename(&other, path).map_err(failed)?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        self.sync().map_err(failed)
+    }
+
+    /// A file that nobody else has.
+    fn create(&self, commit: &Commit<'_, Balance>) -> io::Result<(PathBuf, File)> {
+        let mut number = 0;
+        loop {
+            let path = self.folder.join(format!(".{}.{}.{number}.tmp", commit.writer(), commit.epoch()));
+            match File::create_new(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                created => return created.map(|file| (path, file)),
+            }
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
     }
 }
 
@@ -74,13 +85,17 @@ impl Sink for JournalSink {
     fn commit(&self, commit: &mut Commit<'_, Balance>) -> Result<()> {
         let path = self.folder.join(format!("{}.{}.journal", commit.writer(), commit.epoch()));
         match path.exists() {
-            true => Ok(()),
+            // Who has written it may have died before that was durable.
+            true => self.sync().map_err(|error| Error::environment("a folder cannot be synced").with_source(error)),
             false => self.write(&path, commit),
         }
     }
 
     fn last_epoch(&self, writer: &str) -> Result<LastEpoch> {
-        let Ok(files) = self.folder.read_dir() else { return Ok(LastEpoch::None) };
+        let files = match self.folder.read_dir() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LastEpoch::None),
+            files => files.map_err(|error| Error::environment("the folder cannot be read").with_source(error))?,
+        };
         let epochs = files.flatten().filter_map(|file| {
             let name = file.file_name().into_string().ok()?;
             name.strip_prefix(writer)?.strip_prefix('.')?.strip_suffix(".journal")?.parse().ok()
