@@ -58,6 +58,9 @@ struct State {
     is_closed: bool,
 }
 
+/// A split, its reader unless it is at its end, and what was read.
+type Stepped = (Arc<str>, Option<Box<dyn PluginReader>>, PluginRead);
+
 impl Pool {
     pub(super) fn new(code: Code, most_rows: usize) -> Arc<Self> {
         Arc::new(Self { code, most_rows, state: Mutex::default(), changed: Condvar::new() })
@@ -144,7 +147,7 @@ impl Pool {
         plugin: &dyn Plugin,
         source: &mut Option<Box<dyn PluginSource>>,
         waiting: Waiting,
-    ) -> Result<(Arc<str>, Option<Box<dyn PluginReader>>, PluginRead)> {
+    ) -> Result<Stepped> {
         let (split, mut reader) = match waiting {
             Waiting::Open(split, reader) => (split, reader),
             Waiting::Unopened(Unopened { split, position }) => {
