@@ -5,7 +5,7 @@
 //!    could take 2.5 times the rows: that is its true rate, whatever it had to wait for.
 //! 2. What comes to a source is what it reads and what its backlog grows by. What it shall read is that, what waits already, spread over
 //!    the time to catch up, and what comes while the job is restarted. By the factor between what a source reads and what it shall read,
-//!    all that is behind it grows ([`load`]).
+//!    all that is behind it grows (`load`).
 //! 3. The *load* is how busy the busiest part would be if all of that was read; with so many slots that it is at its target, it is right.
 //! 4. More slots are taken when the load, on average over the time to settle and in most looks, is above the target by half of what is left
 //!    of the whole; fewer when the greatest need in five times that time is less than there is, by the busiest subtask. Looks begin anew with each attempt, so a job is restarted at
