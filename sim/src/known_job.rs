@@ -184,7 +184,10 @@ impl Scaled {
         if last == before.last.as_ref() && term == before.term {
             return Ok(());
         }
-        self.since = Some(Instant::now());
+        // What one leader has decided may be in the log of the next, and be known under that only: its time was measured before.
+        if last != before.last.as_ref() || before.since.is_none() {
+            self.since = Some(Instant::now());
+        }
         let ran_on = running.is_some() && running == before.running && term == before.term;
         let settle = job.scaling.as_ref().map(|scaling| Duration::from_millis(scaling.settle_ms));
         match (last, before.since.map(|since| since.elapsed()), settle) {
