@@ -15,7 +15,7 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, Commit, Connector, DiscoveryContext, OptionInfo, RESULT_CONNECTOR, Role, Sink,
     SinkContext, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
-use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Result, TableSpec};
+use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Reach, Result, TableSpec};
 
 use crate::arrays::{column, value};
 use crate::table::Table;
@@ -96,6 +96,10 @@ impl Connector for Memory {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {

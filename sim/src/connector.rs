@@ -12,7 +12,7 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, Sink, SinkContext,
     Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
-use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Result, TableSpec};
+use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Reach, Result, TableSpec};
 
 use crate::cluster::Cluster;
 use crate::engine::Host;
@@ -79,6 +79,10 @@ impl Connector for Sim {
             OptionInfo { name: TABLE, required: false, doc: "Number of the rows of a source." },
             OptionInfo { name: GROWS, required: false, doc: "Whether a source may be idle." },
         ]
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {

@@ -18,7 +18,7 @@ use weir_core::connector::{
 };
 use weir_core::{
     Attempt, Batch, Connector, ConnectorRegistry, Edge, Epoch, Exchange, Incarnation, JobGraph, JobId, JobIdentity,
-    Marker, MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Result, Sink,
+    Marker, MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Reach, Result, Sink,
     SinkSpec, Source, SourceEvent, SourceSpec, Split, SplitDiscovery, TableSpec, WorkerId,
 };
 use weir_functions::Functions;
@@ -62,6 +62,10 @@ impl Connector for Repeat {
 
     fn options(&self, _: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _: &TableSpec, _: Role) -> Result<()> {

@@ -20,6 +20,7 @@
 //! The worker sees no SQL text and knows nothing of consensus.
 
 pub mod agent;
+pub mod allowed;
 mod announcements;
 mod blocking;
 mod chain;

@@ -33,7 +33,7 @@ use weir_connectors::blocking::blocking;
 use weir_core::connector::{
     Boundedness, Commit, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext,
 };
-use weir_core::{Batch, Epoch, Error, ErrorKind, Result, TableSpec};
+use weir_core::{Batch, Epoch, Error, ErrorKind, Reach, Result, TableSpec};
 use weir_object_storage::ObjectStorages;
 use weir_state::{Storage, Storages};
 
@@ -175,6 +175,10 @@ impl Connector for ResultFiles {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         OPTIONS.to_vec()
+    }
+
+    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(vec![ObjectStorages::reach(folder(table)?)])
     }
 
     fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {

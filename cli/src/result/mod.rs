@@ -25,7 +25,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tokio::sync::Notify;
 use weir_core::connector::{Boundedness, Commit, OptionInfo, RESULT_CONNECTOR, Role, SinkContext};
-use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, TableSpec};
+use weir_core::{Batch, Connector, Epoch, Error, Reach, Result, Sink, TableSpec};
 
 use crate::blocking::blocking;
 use crate::settings::Settings;
@@ -270,6 +270,10 @@ impl Connector for ResultConnector {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use weir_coordinator::server::{self, CoordinatorMonitor};
 use weir_core::{Incarnation, Result};
 use weir_functions::Functions;
+use weir_worker::allowed::Allowed;
 use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
 use super::coordinator::CoordinatorArguments;
@@ -102,6 +103,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         local_runs_bytes: None,
         tls: None,
         secrets: crate::secrets::of_process(),
+        allowed: Allowed::default(),
     };
     screen.message(&format!("a local cluster on {address}; submit jobs with: weir submit query.sql\n"));
     let (stop, stopped) = watch::channel(false);

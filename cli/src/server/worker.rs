@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use weir_core::{Incarnation, Result};
 use weir_functions::Functions;
 use weir_worker::agent::Ending;
+use weir_worker::allowed::{Allowed, Rule};
 use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
 use super::http::{self, HttpArguments};
@@ -95,6 +96,11 @@ pub struct WorkerArguments {
     #[arg(long, env = crate::secrets::FOLDER, value_name = "DIR")]
     pub secrets_dir: Option<PathBuf>,
 
+    /// What tables of jobs may reach; everything if not given. A path with what is below it, the beginning of a URL of an object store, a host at
+    /// one port or at any, or a domain as *.example.org; may be given several times.
+    #[arg(long, env = "WEIR_ALLOW", value_name = "PLACE,…", value_delimiter = ',')]
+    pub allow: Vec<Rule>,
+
     /// Certificates; with them coordinators and other workers have to prove who they are.
     #[command(flatten)]
     pub tls: TlsArguments,
@@ -122,6 +128,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
         local_runs_bytes: arguments.local_runs_bytes,
         tls,
         secrets: crate::secrets::below(arguments.secrets_dir.clone()),
+        allowed: Allowed::new(arguments.allow.clone()),
     };
     let http = arguments.http.open(http::WORKER, arguments.insecure).await?;
     let monitor = Arc::new(WorkerMonitor::default());

@@ -14,7 +14,7 @@ use weir_core::connector::{
     SinkContext, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
 use weir_core::lookup::{Found, LookupContext, LookupTable};
-use weir_core::{Batch, ChangelogKind, Epoch, Error, Result, TableSpec};
+use weir_core::{Batch, ChangelogKind, Epoch, Error, Reach, Result, TableSpec};
 
 use super::world::{Released, SPLITS, World, Written};
 
@@ -51,6 +51,10 @@ impl Connector for Inline {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext};
-use weir_core::{Batch, ChangelogKind, Connector, Epoch, Result, Sink, TableSpec};
+use weir_core::{Batch, ChangelogKind, Connector, Epoch, Reach, Result, Sink, TableSpec};
 
 /// The connector.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,10 @@ impl Connector for Blackhole {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Write};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext};
-use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Result, Sink, TableSpec};
+use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Reach, Result, Sink, TableSpec};
 
 use crate::formats::decode::sql_name;
 use crate::formats::encode::cells::is_writable;
@@ -59,6 +59,10 @@ impl Connector for Print {
     /// Each row says whether it is added or taken back.
     fn takes(&self, _table: &TableSpec, _stream: &ChangelogKind) -> bool {
         true
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {

@@ -16,7 +16,7 @@ pub use crate::source::{
     AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
     SplitPosition, Succession, rejected_schema,
 };
-use crate::{Attempt, Batch, ChangelogKind, Epoch, Error, JobIdentity, Result};
+use crate::{Attempt, Batch, ChangelogKind, Epoch, Error, JobIdentity, Reach, Result};
 
 /// Key of a field's metadata that marks it as a `METADATA` column; its value is the connector's name for it.
 pub const METADATA_KEY: &str = "weir.metadata";
@@ -201,6 +201,13 @@ pub trait Connector: Send + Sync {
     fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
         let _ = (options, directory);
     }
+
+    /// What the options of a table, with secrets in the place of references, have a process open or connect to. Asked before anything of the
+    /// table is opened; whoever limits what tables reach goes by it.
+    ///
+    /// # Errors
+    /// A user error if an option makes no sense.
+    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>>;
 
     /// Checks options and column types, without I/O. Unknown names have been refused already.
     ///

@@ -23,6 +23,7 @@ mod operator;
 mod placement;
 pub mod plugin;
 pub mod random;
+mod reach;
 pub mod source;
 mod splits;
 pub mod state_column;
@@ -54,6 +55,7 @@ pub use operator::{
     Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, Outstanding, StateRows, TableSchema,
 };
 pub use placement::{PlacedWorker, Placement};
+pub use reach::Reach;
 pub use source::{Source, SourceEvent, Split, SplitDiscovery};
 pub use splits::{SplitWatermarks, TableTime};
 pub use time::{EventTime, InputWatermarks, Watermark};

@@ -87,8 +87,21 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// Properties that name files.
-const FILES: &[&str] =
-    &["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
+const FILES: &[&str] = &[
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "ssl.crl.location",
+    "https.ca.location",
+    "sasl.kerberos.keytab",
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+    "sasl.oauthbearer.assertion.private.key.file",
+];
+
+/// Properties that name brokers: the second is another name for the first.
+const BROKERS: &[&str] = &["bootstrap.servers", "metadata.broker.list"];
 
 /// How to reach a cluster.
 #[derive(Debug, Clone)]
@@ -266,6 +279,11 @@ impl ClientOptions {
     fn reads_committed(&self) -> bool {
         self.properties.get("isolation.level").is_none_or(|level| !level.eq_ignore_ascii_case("read_uncommitted"))
     }
+}
+
+/// Whether an option of that name names brokers.
+pub(crate) fn names_servers(option: &str) -> bool {
+    option.strip_prefix(PROPERTIES).is_some_and(|property| BROKERS.contains(&property))
 }
 
 /// Names of options that name files.

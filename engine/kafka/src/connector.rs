@@ -12,7 +12,7 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
     SplitDiscovery, Succession,
 };
-use weir_core::{ChangelogKind, Error, Result, Sink, TableSpec};
+use weir_core::{ChangelogKind, Error, Reach, Result, Sink, TableSpec};
 
 use crate::layout::Layout;
 use crate::options::{self, SourceOptions};
@@ -52,6 +52,22 @@ pub(crate) fn anchor(options: &mut BTreeMap<String, String>, directory: &Path) {
             *path = directory.join(&*path).display().to_string();
         }
     }
+}
+
+/// Brokers, registries, and files of the client or of a format.
+pub(crate) fn reaches(table: &TableSpec) -> Result<Vec<Reach>> {
+    let mut reaches = Vec::new();
+    for (name, value) in &table.options {
+        if client::names_servers(name) || name.ends_with(".url") {
+            let hosts = Reach::hosts(value)
+                .map_err(|error| error.context(format!("option '{name}' of table '{}'", table.name)));
+            reaches.extend(hosts?);
+        }
+        if client::files().any(|file| file == *name) || name.ends_with(PROTOBUF_DESCRIPTOR) {
+            reaches.push(Reach::Path(value.into()));
+        }
+    }
+    Ok(reaches)
 }
 
 /// Checks the options of a table of either connector.
@@ -134,6 +150,10 @@ impl Connector for Kafka {
 
     fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
         anchor(options, directory);
+    }
+
+    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
+        reaches(table)
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

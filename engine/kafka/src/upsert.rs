@@ -12,9 +12,9 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
     SplitDiscovery, Succession,
 };
-use weir_core::{ChangelogKind, Result, Sink, TableSpec};
+use weir_core::{ChangelogKind, Reach, Result, Sink, TableSpec};
 
-use crate::connector::{SETTINGS, UPSERT, anchor, boundedness, validate, while_reading, while_writing};
+use crate::connector::{SETTINGS, UPSERT, anchor, boundedness, reaches, validate, while_reading, while_writing};
 use crate::options::SourceOptions;
 use crate::sink::{SinkOptions, Writers};
 use crate::{discovery, metadata, options, sink, source};
@@ -69,6 +69,10 @@ impl Connector for UpsertKafka {
 
     fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
         anchor(options, directory);
+    }
+
+    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
+        reaches(table)
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

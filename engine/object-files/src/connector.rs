@@ -15,7 +15,7 @@ use weir_core::connector::{
     SourceContext, SplitDiscovery, Succession,
 };
 use weir_core::lookup::{LookupContext, LookupTable};
-use weir_core::{ChangelogKind, ErrorKind, JobIdentity, OperatorUid, Result, TableSpec};
+use weir_core::{ChangelogKind, ErrorKind, JobIdentity, OperatorUid, Reach, Result, TableSpec};
 use weir_object_storage::ObjectStorages;
 use weir_state::{Storage, Storages};
 
@@ -106,6 +106,13 @@ impl Connector for Files {
 
     fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
         self.local.anchor(options, directory);
+    }
+
+    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
+        match url(table) {
+            Some(url) => Ok(vec![ObjectStorages::reach(url)]),
+            None => self.local.reaches(table),
+        }
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_core::connector::{Boundedness, METADATA_KEY, OptionInfo, Role};
-use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Result, TableSpec};
+use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Reach, Result, TableSpec};
 use weir_functions::Functions;
 
 use super::{Catalog, ColumnSource, Found, Relation, Table, find};
@@ -58,6 +58,10 @@ impl Connector for Fake {
         let schema =
             Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("dateTime", timestamp, false)]);
         Ok(options.contains_key("fields.known").then(|| Arc::new(schema)))
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {

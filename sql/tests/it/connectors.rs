@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, Succession};
-use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Result, TableSpec};
+use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Reach, Result, TableSpec};
 
 /// Connectors `fake` (unbounded), `ends` and `datagen` (bounded), `keyed`, whose rows replace each other where it is written, `replaced`, whose
 /// records do where it is read, and `result`.
@@ -44,6 +44,10 @@ impl Connector for Fake {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         ["error-policy", "dead-letter.table"].map(|name| OptionInfo { name, required: false, doc: "" }).to_vec()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {

@@ -8,7 +8,7 @@ use arrow::datatypes::Schema;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 use weir_core::connector::{Boundedness, Connector, Discard, OptionInfo, Role};
-use weir_core::{Attempt, Epoch, JobIdentity, OperatorUid, TableSpec};
+use weir_core::{Attempt, Epoch, JobIdentity, OperatorUid, Reach, TableSpec};
 use weir_state::{ManifestHeader, MemoryStorage};
 
 use super::*;
@@ -29,6 +29,10 @@ impl Connector for Meeting {
 
     fn options(&self, _: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _: &TableSpec, _: Role) -> Result<()> {

@@ -301,6 +301,7 @@ mod tests {
                 local_runs_bytes: None,
                 tls: None,
                 secrets: crate::secrets::Secrets::none(),
+                allowed: crate::allowed::Allowed::default(),
             };
             super::advertised(&config, config.listen, None)
                 .map_err(|error| format!("{:?} {}", error.kind(), error.report()))

@@ -62,6 +62,7 @@ use weir_state::Storages;
 use self::runtimes::Runtimes;
 use crate::ExchangeLimits;
 use crate::agent::{AgentConfig, Ending};
+use crate::allowed::Allowed;
 use crate::blocking::{Blocking, BlockingThreads};
 use crate::clock::{Clock, SystemClock};
 use crate::plugins::PluginFiles;
@@ -94,6 +95,8 @@ pub struct WorkerConfig {
     pub tls: Option<Tls>,
     /// Where what table options refer to is found.
     pub secrets: Secrets,
+    /// What tables may reach.
+    pub allowed: Allowed,
 }
 
 /// Everything that a worker needs from outside.
@@ -140,7 +143,8 @@ pub async fn run(
         tls.require_own(CertificateRole::Worker)?;
     }
     let _ = monitor.slots.set(config.slots);
-    let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Resolving::new(connectors, config.secrets.clone()));
+    let connectors: Arc<dyn ConnectorRegistry> =
+        Arc::new(Resolving::new(connectors, config.secrets.clone()).allowing(config.allowed.clone()));
     let data_dir = config.data_dir.as_ref().map(DataDir::open).transpose()?.map(Arc::new);
     let worker = name(&config, data_dir.as_deref())?;
     let runtimes = Runtimes::start(config.compute_threads)?;

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use async_trait::async_trait;
 use proptest::prelude::*;
 use weir_core::connector::{Boundedness, Commit, Connector, OptionInfo, Role};
-use weir_core::{ConnectorRegistry, Error, JobIdentity};
+use weir_core::{ConnectorRegistry, Error, JobIdentity, Reach};
 use weir_state::{LocalStorage, Manifest, ManifestHeader, MemoryStorage, SinkCommittables};
 
 use super::*;
@@ -83,6 +83,10 @@ impl Connector for Keeper {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {

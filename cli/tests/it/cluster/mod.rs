@@ -1,6 +1,7 @@
 //! Clusters: the commands that talk to one, and whole ones of real processes.
 
 mod access;
+mod allowed;
 mod api;
 mod audits;
 mod bucket;

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use weir_core::connector::{
     Boundedness, DiscoveryContext, METADATA_KEY, OptionInfo, Role, SourceContext, SplitDiscovery,
 };
-use weir_core::{Connector, Error, Result, Source, TableSpec};
+use weir_core::{Connector, Error, Reach, Result, Source, TableSpec};
 
 use crate::numbered::{self, Delivery, FixedSplits, NumberedSource};
 use crate::options::{DEFAULT_START, Options, nearest};
@@ -152,6 +152,10 @@ impl Connector for Datagen {
 
     fn settings(&self) -> &'static [&'static str] {
         &["realtime"]
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {

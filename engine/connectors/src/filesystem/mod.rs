@@ -36,7 +36,7 @@ use weir_core::connector::{
     Source, SourceContext, SplitDiscovery,
 };
 use weir_core::lookup::{LookupContext, LookupTable};
-use weir_core::{Error, OperatorUid, Result, TableSpec};
+use weir_core::{Error, OperatorUid, Reach, Result, TableSpec};
 
 use self::layout::Layout;
 pub use self::listing::{FileInfo, Listing};
@@ -148,6 +148,11 @@ impl Connector for Filesystem {
         if let Some(path) = options.get_mut("path") {
             *path = listing::anchored(path, directory);
         }
+    }
+
+    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
+        let path = crate::options::Options::of(table).required("path").and_then(listing::local_path)?;
+        Ok(vec![Reach::Path(path.into())])
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

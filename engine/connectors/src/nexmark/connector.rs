@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, DiscoveryContext, OptionInfo, Role, SourceContext, SplitDiscovery};
-use weir_core::{Connector, Error, Result, Source, TableSpec};
+use weir_core::{Connector, Error, Reach, Result, Source, TableSpec};
 
 use super::{Entity, Generator};
 use crate::numbered::{Delivery, FixedSplits, NumberedSource};
@@ -107,6 +107,10 @@ impl Connector for Nexmark {
 
     fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
         Ok(Some(entity(Options::new("nexmark", options))?.schema()))
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use weir_connectors::marker::Marker;
 use weir_connectors::transactions;
 use weir_core::connector::{Boundedness, Commit, Connector, OptionInfo, Role};
-use weir_core::{Attempt, Batch, ConnectorRegistry, Epoch, Error, OperatorUid, Result, TableSpec};
+use weir_core::{Attempt, Batch, ConnectorRegistry, Epoch, Error, OperatorUid, Reach, Result, TableSpec};
 use weir_state::{Manifest, ManifestHeader, MemoryStorage, SinkCommittables, Storage};
 use weir_worker::{BlockingInline, Committer};
 
@@ -30,6 +30,10 @@ impl Connector for Tables {
 
     fn options(&self, _: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _: &TableSpec, _: Role) -> Result<()> {

@@ -6,7 +6,7 @@ use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use weir_core::audit::{AuditedEpoch, Found};
 use weir_core::connector::{Boundedness, OptionInfo, Role};
-use weir_core::{Connector, JobIdentity};
+use weir_core::{Connector, JobIdentity, Reach};
 use weir_state::{ManifestHeader, MemoryStorage};
 
 use super::*;
@@ -50,6 +50,10 @@ impl Connector for Accountant {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
 
+use crate::allowed::Allowed;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +53,7 @@ impl Bench {
             local_runs_bytes: self.local_runs_bytes,
             tls: None,
             secrets: crate::secrets::Secrets::none(),
+            allowed: Allowed::default(),
         };
         let (shutdown, words) = mpsc::channel(2);
         let worker =

@@ -11,8 +11,8 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, DiscoveryContext, OptionInfo, Role, SourceContext, SplitPosition,
 };
 use weir_core::{
-    Attempt, ChangelogKind, Connector, ErrorKind, JobGraph, JobId, OperatorSpec, SinkSpec, Source, SourceEvent, Split,
-    SplitDiscovery, TableSpec,
+    Attempt, ChangelogKind, Connector, ErrorKind, JobGraph, JobId, OperatorSpec, Reach, SinkSpec, Source, SourceEvent,
+    Split, SplitDiscovery, TableSpec,
 };
 use weir_proto::control::{AttemptPhase, Deploy, ToWorker};
 
@@ -64,6 +64,10 @@ impl Connector for Trouble {
 
     fn options(&self, _given: &std::collections::BTreeMap<String, String>) -> Vec<OptionInfo> {
         Vec::new()
+    }
+
+    fn reaches(&self, _table: &TableSpec) -> weir_core::Result<Vec<Reach>> {
+        Ok(Vec::new())
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> weir_core::Result<()> {
