@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use weir_core::bugs::{self, Bug};
-use weir_core::{Error, JobId};
+use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
+use weir_core::{Error, JobGraph, JobId, OperatorSpec, TableSpec};
 use weir_proto::client::{
     AdoptedCheckpoint, Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo,
-    QuotaInfo, Scaling, ScalingBy, SubmitJob,
+    QuotaInfo, Scaling, ScalingBy, SubmitJob, results,
 };
 use weir_state::layout;
 
@@ -70,7 +71,10 @@ impl<S: LogStore> Node<S> {
     ) -> Result<Option<ClientResponse>, ClientError> {
         let at = now.wall;
         let command = match request {
-            ClientRequest::SubmitJob(submit) => submission(&self.state, submit, at),
+            ClientRequest::SubmitJob(submit) => {
+                check_results(&self.state, &submit.graph)?;
+                submission(&self.state, submit, at)
+            }
             ClientRequest::StopJob { job, drain } => Command::StopJob { job: self.find(&job)?, drain, at },
             ClientRequest::CancelJob { job } => Command::CancelJob { job: self.find(&job)?, at },
             ClientRequest::RestartJob { job, adopted: Some(checkpoint), .. } => {
@@ -247,6 +251,23 @@ pub(super) fn answer(outcome: &Result<Applied, Refusal>) -> Result<ClientRespons
             })
         }
     }
+}
+
+/// Rows of a `SELECT` wait where rows of nothing else are: workers write there whatever their tables may reach.
+fn check_results(state: &ClusterState, graph: &JobGraph) -> Result<(), ClientError> {
+    let of_cluster = |table: &TableSpec| {
+        let folder = table.options.get(RESULT_FOLDER);
+        folder.is_some_and(|folder| results::is_folder(folder, &state.storage, &state.cluster))
+    };
+    let strays = graph.nodes().iter().any(|node| match &node.spec.operator {
+        OperatorSpec::Sink(sink) => sink.table.connector == RESULT_CONNECTOR && !of_cluster(&sink.table),
+        _ => false,
+    });
+    if strays {
+        let message = "the rows of its SELECT would not wait in a folder of this cluster's results";
+        return Err(ClientError::new(ClientErrorKind::Invalid, message));
+    }
+    Ok(())
 }
 
 /// A new job; or one that is there and is to be run another way.

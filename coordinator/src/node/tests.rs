@@ -600,20 +600,22 @@ fn a_deleted_job_takes_the_rows_of_its_select_along_and_nothing_else() {
     let mut cluster = Cluster::new();
     let root = format!("{}/{}", cluster.node.state().storage, cluster.node.state().cluster);
     let rows = format!("{root}/results/00000000000000ff");
-    for (folder, goes) in [(rows, true), (format!("{root}/jobs/77"), false), ("file:///elsewhere".into(), false)] {
+    for (folder, is_taken) in [(rows, true), (format!("{root}/jobs/77"), false), ("file:///elsewhere".into(), false)] {
         let place = StoragePlace { url: folder.clone() };
         cluster.storage.open(&place.url).unwrap().put("part-1", b"rows").unwrap();
-        let Ok(ClientResponse::Submitted { job, .. }) = cluster.submit_graph(select(&folder), 1) else {
-            panic!("refused")
-        };
-        for request in [
-            ClientRequest::CancelJob { job: JobRef::Id(job) },
-            ClientRequest::DeleteJob { job: JobRef::Id(job), discard_results: false },
-        ] {
-            cluster.ask(request).unwrap();
+        match cluster.submit_graph(select(&folder), 1) {
+            Ok(ClientResponse::Submitted { job, .. }) => {
+                for request in [
+                    ClientRequest::CancelJob { job: JobRef::Id(job) },
+                    ClientRequest::DeleteJob { job: JobRef::Id(job), discard_results: false },
+                ] {
+                    cluster.ask(request).unwrap();
+                }
+            }
+            refused => assert!(refused.unwrap_err().message.contains("a folder of this cluster's results"), "{folder}"),
         }
         let path = cluster.storage.0.path().join(folder.trim_start_matches("file:///"));
-        assert_eq!(!path.exists(), goes, "{folder}");
+        assert_eq!(!path.exists(), is_taken, "{folder}");
     }
 }
 
