@@ -141,7 +141,8 @@ impl Process {
     }
 
     async fn step(&mut self, inputs: Vec<Event>) -> Result<()> {
-        let now = Now { elapsed: self.began.elapsed(), wall: self.cluster.wall(self.machine) };
+        let at = Instant::now();
+        let now = Now { elapsed: at - self.began, wall: self.cluster.wall(self.machine) };
         let mut effects = Vec::new();
         let node = &mut self.node;
         inputs.into_iter().try_for_each(|input| node.take(now, input, &mut effects))?;
@@ -152,7 +153,7 @@ impl Process {
             self.disk.sync();
         }
         let Cluster { oracle, world, broker, objects, .. } = &*self.cluster;
-        oracle.stepped(&self.node, world, broker, objects);
+        oracle.stepped(&self.node, at, world, broker, objects);
         effects.into_iter().for_each(|effect| self.carry_out(effect));
         Ok(())
     }

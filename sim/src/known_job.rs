@@ -134,11 +134,11 @@ impl KnownJob {
         Ok(Some(GoneBack { line }))
     }
 
-    /// Looks at the job as the leader of the newest term has it.
+    /// Looks at the job as the leader of the newest term has had it since that time.
     ///
     /// # Errors
     /// What must not be.
-    pub fn look_at_newest(&mut self, id: JobId, job: &Job, term: u64) -> Result<(), String> {
+    pub fn look_at_newest(&mut self, id: JobId, job: &Job, term: u64, at: Instant) -> Result<(), String> {
         if job.last_epoch < self.last_epoch {
             return Err(format!(
                 "job {id} has completed checkpoint {}, and the leader of term {term} knows of {} only",
@@ -152,7 +152,7 @@ impl KnownJob {
         if let Some(gone) = self.savepoints.iter().find(|epoch| !is_there(epoch)) {
             return Err(format!("savepoint {gone} of job {id} is gone, and nobody has deleted it"));
         }
-        self.scaled.look(id, job, term)?;
+        self.scaled.look(id, job, term, at)?;
         self.status = job.status;
         self.failure = job.last_failure.as_ref().map(|failure| failure.report.clone());
         let known = |checkpoint: &weir_coordinator::cluster::Checkpoint| {
@@ -177,7 +177,7 @@ impl KnownJob {
 
 impl Scaled {
     /// A job that runs is not stopped for more slots before the last change has settled.
-    fn look(&mut self, id: JobId, job: &Job, term: u64) -> Result<(), String> {
+    fn look(&mut self, id: JobId, job: &Job, term: u64, at: Instant) -> Result<(), String> {
         let running = job.execution.as_ref().map(|_| job.attempt);
         let last = job.scaling_decisions.last();
         let before = std::mem::replace(self, Self { last: last.cloned(), term, running, ..self.clone() });
@@ -186,11 +186,11 @@ impl Scaled {
         }
         // What one leader has decided may be in the log of the next, and be known under that only: its time was measured before.
         if last != before.last.as_ref() || before.since.is_none() {
-            self.since = Some(Instant::now());
+            self.since = Some(at);
         }
         let ran_on = running.is_some() && running == before.running && term == before.term;
         let settle = job.scaling.as_ref().map(|scaling| Duration::from_millis(scaling.settle_ms));
-        match (last, before.since.map(|since| since.elapsed()), settle) {
+        match (last, before.since.map(|since| at - since), settle) {
             (Some(last), Some(elapsed), Some(settle)) if last.to > last.from && ran_on && elapsed < settle => {
                 Err(format!(
                     "job {id} is to be stopped for {} slots instead of {}, {elapsed:?} after the last change: that has not settled",

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use weir_coordinator::cluster::ClusterState;
 use weir_coordinator::node::Node;
 use weir_coordinator::raft::{Batch, LogStore};
@@ -228,10 +229,10 @@ impl Oracle {
         state.jobs.values_mut().for_each(KnownJob::log_lost);
     }
 
-    /// A coordinator has taken a step.
-    pub fn stepped(&self, node: &Node<impl LogStore>, world: &World, broker: &Broker, objects: &Objects) {
+    /// A coordinator has taken a step, which began at that time: its disk may have taken long since.
+    pub fn stepped(&self, node: &Node<impl LogStore>, at: Instant, world: &World, broker: &Broker, objects: &Objects) {
         let mut state = lock(&self.state);
-        let found = state.look(node, objects);
+        let found = state.look(node, at, objects);
         for (query, back) in found.as_ref().into_iter().flatten() {
             for sink in query.sinks() {
                 broker.rewind(sink, &back.line);
@@ -307,7 +308,12 @@ impl Oracle {
 
 impl State {
     /// Looks at a coordinator. Returns the jobs that go on from another checkpoint than the newest.
-    fn look(&mut self, node: &Node<impl LogStore>, objects: &Objects) -> Result<Vec<(Query, GoneBack)>, String> {
+    fn look(
+        &mut self,
+        node: &Node<impl LogStore>,
+        at: Instant,
+        objects: &Objects,
+    ) -> Result<Vec<(Query, GoneBack)>, String> {
         let status = node.status();
         let leads = node.leads();
         if leads {
@@ -330,7 +336,7 @@ impl State {
             let back = known.look(*id, node.state(), drained)?;
             gone_back.extend(back.and_then(|back| Some((Query::named(&job.name)?, back))));
             if newest {
-                known.look_at_newest(*id, job, status.term)?;
+                known.look_at_newest(*id, job, status.term, at)?;
             }
             let open = job.checkpoints.iter().filter(|checkpoint| !checkpoint.committed);
             if let [first, second, ..] = open.map(|checkpoint| checkpoint.epoch).collect::<Vec<_>>().as_slice() {
