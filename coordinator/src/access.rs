@@ -171,7 +171,10 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
             let brings_code = submit.graph.nodes().iter().any(is_native) || !submit.graph.artifacts().is_empty();
             changed(&submit.namespace, brings_code)
         }
-        R::ListJobs { namespace: Some(namespace), .. } | R::ShowCatalog { namespace } => within(Verb::See, namespace),
+        R::ListJobs { namespace: Some(namespace), .. } | R::ShowCatalog { namespace, to_change: false } => {
+            within(Verb::See, namespace)
+        }
+        R::ShowCatalog { namespace, to_change: true } => changed(namespace, false),
         R::DescribeJob { job, .. } | R::ListCheckpoints { job } | R::AuditSinks { job } => of(Verb::See, job),
         R::RestartJob { job, adopted: Some(_), .. } => of(Verb::Change, job),
         R::StopJob { job, .. }

@@ -15,7 +15,7 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, Commit, Connector, DiscoveryContext, OptionInfo, RESULT_CONNECTOR, Role, Sink,
     SinkContext, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
-use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Reach, Result, TableSpec};
+use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Location, Result, TableSpec};
 
 use crate::arrays::{column, value};
 use crate::table::Table;
@@ -98,7 +98,7 @@ impl Connector for Memory {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

@@ -158,6 +158,8 @@ pub enum ClientRequest {
     ShowCatalog {
         /// The namespace.
         namespace: String,
+        /// Whether whoever asks is about to change something in it, and has to have the right to.
+        to_change: bool,
     },
     /// Replace it, unless it has changed meanwhile.
     ReplaceCatalog {
@@ -293,7 +295,7 @@ impl ClientRequest {
             R::DrainWorker { worker, .. } => worker.to_string(),
             R::SetNamespace { namespace, .. }
             | R::DropNamespace { namespace }
-            | R::ShowCatalog { namespace }
+            | R::ShowCatalog { namespace, .. }
             | R::ReplaceCatalog { namespace, .. }
             | R::ListJobs { namespace: Some(namespace), .. } => namespace.clone(),
             R::CreateToken(token) => token.name.clone(),

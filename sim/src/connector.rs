@@ -12,7 +12,7 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, Sink, SinkContext,
     Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
-use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Reach, Result, TableSpec};
+use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Location, Result, TableSpec};
 
 use crate::cluster::Cluster;
 use crate::engine::Host;
@@ -81,7 +81,7 @@ impl Connector for Sim {
         ]
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

@@ -18,8 +18,8 @@ use weir_core::connector::{
 };
 use weir_core::{
     Attempt, Batch, Connector, ConnectorRegistry, Edge, Epoch, Exchange, Incarnation, JobGraph, JobId, JobIdentity,
-    Marker, MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Reach, Result, Sink,
-    SinkSpec, Source, SourceEvent, SourceSpec, Split, SplitDiscovery, TableSpec, WorkerId,
+    Location, Marker, MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Result,
+    Sink, SinkSpec, Source, SourceEvent, SourceSpec, Split, SplitDiscovery, TableSpec, WorkerId,
 };
 use weir_functions::Functions;
 use weir_state::MemoryStorage;
@@ -64,7 +64,7 @@ impl Connector for Repeat {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

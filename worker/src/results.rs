@@ -33,7 +33,7 @@ use weir_connectors::blocking::blocking;
 use weir_core::connector::{
     Boundedness, Commit, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext,
 };
-use weir_core::{Batch, Epoch, Error, ErrorKind, Reach, Result, TableSpec};
+use weir_core::{Batch, Epoch, Error, ErrorKind, Location, Result, TableSpec};
 use weir_object_storage::ObjectStorages;
 use weir_state::{Storage, Storages};
 
@@ -178,7 +178,7 @@ impl Connector for ResultFiles {
     }
 
     /// Coordinators have seen to it that the folder is one of the cluster's own.
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

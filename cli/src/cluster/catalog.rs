@@ -89,7 +89,7 @@ async fn with_plugins(text: String, client: &mut Client) -> Result<(String, Vec<
 /// # Errors
 /// If there is no such namespace, or the cluster does not answer.
 pub(super) async fn of(client: &mut Client, namespace: &str) -> Result<CatalogInfo> {
-    let answer = client.call(ClientRequest::ShowCatalog { namespace: namespace.to_owned() }).await?;
+    let answer = client.call(ClientRequest::ShowCatalog { namespace: namespace.to_owned(), to_change: false }).await?;
     expect_answer!(answer, ClientResponse::Catalog(catalog) => catalog)
 }
 

@@ -25,7 +25,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tokio::sync::Notify;
 use weir_core::connector::{Boundedness, Commit, OptionInfo, RESULT_CONNECTOR, Role, SinkContext};
-use weir_core::{Batch, Connector, Epoch, Error, Reach, Result, Sink, TableSpec};
+use weir_core::{Batch, Connector, Epoch, Error, Location, Result, Sink, TableSpec};
 
 use crate::blocking::blocking;
 use crate::settings::Settings;
@@ -272,7 +272,7 @@ impl Connector for ResultConnector {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

@@ -14,6 +14,7 @@ use weir_core::{CoordinatorId, Error, Result};
 use weir_object_storage::ObjectStorages;
 use weir_state::Storages;
 
+use super::allow::AllowArguments;
 use super::http::{self, HttpArguments};
 use super::recover::{self, RecoverArguments};
 use super::workforce::ScaleArguments;
@@ -114,6 +115,10 @@ pub struct CoordinatorArguments {
     /// Where checkpoints are kept, s3://…, gs://…, az://… or file:///…; a folder below the data directory if not given.
     #[arg(long, value_name = "URL")]
     pub storage: Option<String>,
+
+    /// What tables may reach, where a job is planned here that came by REST.
+    #[command(flatten)]
+    pub allow: AllowArguments,
 
     /// Listen on an address that other machines reach without TLS, so that nothing is encrypted or authenticated.
     #[arg(long)]
@@ -237,7 +242,7 @@ impl CoordinatorArguments {
             snapshot_after_entries: self.snapshot_after,
             wall_clock: Arc::new(wall_millis),
             seed: random()?,
-            api: Some(api(address)),
+            api: Some(api(address, self.allow.allowed())),
             tls: None,
             scaler: None,
         })

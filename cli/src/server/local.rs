@@ -13,6 +13,7 @@ use weir_functions::Functions;
 use weir_worker::allowed::Allowed;
 use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
+use super::allow::AllowArguments;
 use super::coordinator::CoordinatorArguments;
 use super::http::{self, HttpArguments};
 use super::workforce::ScaleArguments;
@@ -78,6 +79,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         storage: None,
         advertise: None,
         insecure: false,
+        allow: AllowArguments::default(),
         tls: TlsArguments::default(),
         http: HttpArguments::default(),
         scale: ScaleArguments::default(),

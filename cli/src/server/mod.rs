@@ -1,5 +1,6 @@
 //! The parts of a cluster as processes: `weir coordinator`, `weir worker`, and `weir local`, which is both in one.
 
+mod allow;
 pub mod coordinator;
 pub mod http;
 pub mod local;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use weir_api::Hosts;
 use weir_core::{ConnectorRegistry, Error, Result};
+use weir_worker::allowed::{Allowed, Limited};
 use weir_worker::results::ResultFiles;
 
 use self::scripts::Planner;
@@ -52,9 +54,9 @@ fn connectors() -> Arc<dyn ConnectorRegistry> {
     Arc::new(crate::connectors::builtin().with(ResultFiles::default()))
 }
 
-/// The REST API of a coordinator that listens there; it plans what it is sent with the workers' connectors.
-fn api(listens: SocketAddr) -> weir_coordinator::server::Api {
-    let scripts = Arc::new(Planner { connectors: connectors() });
+/// The REST API of a coordinator that listens there; it plans what it is sent with the workers' connectors, whose tables reach what is allowed.
+fn api(listens: SocketAddr, allowed: Allowed) -> weir_coordinator::server::Api {
+    let scripts = Arc::new(Planner { connectors: Limited::over(connectors(), allowed) });
     let hosts = if listens.ip().is_loopback() { Hosts::Local } else { Hosts::Any };
     Arc::new(move |cluster| weir_api::router(cluster, scripts.clone(), hosts))
 }

@@ -10,7 +10,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 use weir_api::{PlannedJob, QueryRows, Script, Scripts};
-use weir_core::{ConnectorRegistry, Error, Result};
+use weir_core::{ConnectorRegistry, Error, JobGraph, Result};
 use weir_functions::Functions;
 use weir_proto::client::{ClusterInfo, JobDetail};
 use weir_sql::diagnostics::{behind_lines, error_at, without_secrets};
@@ -95,7 +95,6 @@ fn job_of(namespace: &str, name: String, script: &Script, planned: Planned) -> R
         any_parallelism: !layers.is_given(registry::PARALLELISM),
         warnings,
         earlier_results: Vec::new(),
-        refused: None,
     })
 }
 
@@ -113,7 +112,7 @@ fn check_no_query(script: &Script) -> Result<()> {
 impl Scripts for Planner {
     async fn job(&self, namespace: &str, script: Script, catalog: Vec<String>) -> Result<PlannedJob> {
         let (planner, namespace) = (self.clone(), namespace.to_owned());
-        let mut planned = blocking(move || {
+        blocking(move || {
             check_no_query(&script)?;
             let planned = planner.planned(&script, &catalog, &BTreeMap::new())?;
             let name = script.name.clone().or_else(|| planned.settings.name.clone()).ok_or_else(|| {
@@ -121,12 +120,11 @@ impl Scripts for Planner {
             })?;
             job_of(&namespace, name, &script, planned)
         })
-        .await?;
-        match earlier_results(&planned.job.graph, &*self.connectors).await {
-            Ok(warnings) => planned.earlier_results = warnings,
-            Err(refused) => planned.refused = Some(refused),
-        }
-        Ok(planned)
+        .await
+    }
+
+    async fn earlier_results(&self, graph: &JobGraph) -> Result<Vec<String>> {
+        earlier_results(graph, &*self.connectors).await
     }
 
     fn shown(&self, script: &str) -> String {

@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use weir_core::{Incarnation, Result};
 use weir_functions::Functions;
 use weir_worker::agent::Ending;
-use weir_worker::allowed::{Allowed, Rule};
 use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
+use super::allow::AllowArguments;
 use super::http::{self, HttpArguments};
 use super::{SAY_SO, check_reachability, connectors};
 use crate::cluster::args::{duration, size};
@@ -96,10 +96,9 @@ pub struct WorkerArguments {
     #[arg(long, env = crate::secrets::FOLDER, value_name = "DIR")]
     pub secrets_dir: Option<PathBuf>,
 
-    /// What tables of jobs may reach; everything if not given. A path with what is below it, the beginning of a URL of an object store, a host at
-    /// one port or at any, or a domain as *.example.org; may be given several times.
-    #[arg(long, env = "WEIR_ALLOW", value_name = "PLACE,…", value_delimiter = ',')]
-    pub allow: Vec<Rule>,
+    /// What tables may reach.
+    #[command(flatten)]
+    pub allow: AllowArguments,
 
     /// Certificates; with them coordinators and other workers have to prove who they are.
     #[command(flatten)]
@@ -128,7 +127,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
         local_runs_bytes: arguments.local_runs_bytes,
         tls,
         secrets: crate::secrets::below(arguments.secrets_dir.clone()),
-        allowed: Allowed::new(arguments.allow.clone()),
+        allowed: arguments.allow.allowed(),
     };
     let http = arguments.http.open(http::WORKER, arguments.insecure).await?;
     let monitor = Arc::new(WorkerMonitor::default());

@@ -14,7 +14,7 @@ use weir_core::connector::{
     SinkContext, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
 use weir_core::lookup::{Found, LookupContext, LookupTable};
-use weir_core::{Batch, ChangelogKind, Epoch, Error, Reach, Result, TableSpec};
+use weir_core::{Batch, ChangelogKind, Epoch, Error, Location, Result, TableSpec};
 
 use super::world::{Released, SPLITS, World, Written};
 
@@ -53,7 +53,7 @@ impl Connector for Inline {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

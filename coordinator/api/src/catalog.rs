@@ -40,7 +40,7 @@ pub(crate) async fn replace(
     Names(namespace): Names<String>,
     Body(change): Body<Change>,
 ) -> Result<Json<CatalogInfo>, Problem> {
-    let known = scripts::catalog(&api, &namespace).await?;
+    let known = scripts::catalog_to_change(&api, &namespace).await?;
     let statements = scripts::changed(&api, known.statements, change.sql).await?;
     let request = ClientRequest::ReplaceCatalog { namespace: namespace.clone(), version: known.version, statements };
     answer!(api.ask(request).await?, ClientResponse::Accepted => ())?;

@@ -107,7 +107,7 @@ async fn answer(
 }
 
 async fn prepared(api: &Api, namespace: &str, script: Script) -> Result<(PlannedJob, Box<dyn QueryRows>), Problem> {
-    let catalog = scripts::catalog(api, namespace).await?;
+    let catalog = scripts::catalog_to_change(api, namespace).await?;
     let cluster = answer!(api.ask(ClientRequest::DescribeCluster).await?, ClientResponse::Cluster(cluster) => cluster)?;
     let _place = api.limits.planning().await;
     Ok(api.scripts.query(namespace, script, catalog.statements, &cluster).await?)

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::Json;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_core::Result;
+use weir_core::{JobGraph, Result};
 use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse, ClusterInfo, JobDetail, JobRef, SubmitJob};
 
 use crate::extract::{Body, Names};
@@ -41,8 +41,6 @@ pub struct PlannedJob {
     pub warnings: Vec<String>,
     /// Warnings about results of earlier jobs, if the job is a new one.
     pub earlier_results: Vec<String>,
-    /// Why a new job may not be run because of these.
-    pub refused: Option<weir_core::Error>,
 }
 
 /// What a script would do.
@@ -60,6 +58,12 @@ pub trait Scripts: Send + Sync + 'static {
     /// # Errors
     /// If it cannot run as a stream, with the place; a `SELECT` has nobody to give its rows to.
     async fn job(&self, namespace: &str, script: Script, catalog: Vec<String>) -> Result<PlannedJob>;
+
+    /// Warnings about results of earlier jobs in the tables that a new job writes. Asks the systems that the tables are in.
+    ///
+    /// # Errors
+    /// A user error if a table is not to be written then.
+    async fn earlier_results(&self, graph: &JobGraph) -> Result<Vec<String>>;
 
     /// What a script would do.
     ///
@@ -108,13 +112,22 @@ pub trait QueryRows: Send + Sync {
 
 /// The catalog of a namespace.
 pub(crate) async fn catalog(api: &Api, namespace: &str) -> Result<CatalogInfo, Problem> {
-    let request = ClientRequest::ShowCatalog { namespace: namespace.to_owned() };
+    shown_catalog(api, namespace, false).await
+}
+
+/// The catalog of a namespace in which something is about to be changed: only those may go on who have the right to.
+pub(crate) async fn catalog_to_change(api: &Api, namespace: &str) -> Result<CatalogInfo, Problem> {
+    shown_catalog(api, namespace, true).await
+}
+
+async fn shown_catalog(api: &Api, namespace: &str, to_change: bool) -> Result<CatalogInfo, Problem> {
+    let request = ClientRequest::ShowCatalog { namespace: namespace.to_owned(), to_change };
     answer!(api.ask(request).await?, ClientResponse::Catalog(catalog) => catalog)
 }
 
 /// The job of a script. One whose name is known keeps its parallelism unless another one is asked for.
 pub(crate) async fn planned(api: &Arc<Api>, namespace: String, script: Script) -> Result<PlannedJob, Problem> {
-    let catalog = catalog(api, &namespace).await?;
+    let catalog = catalog_to_change(api, &namespace).await?;
     let mut planned = {
         let _place = api.limits.planning().await;
         api.scripts.job(&namespace, script, catalog.statements).await?
@@ -124,7 +137,9 @@ pub(crate) async fn planned(api: &Arc<Api>, namespace: String, script: Script) -
         Ok(ClientResponse::Job(there)) if planned.any_parallelism => {
             planned.job.parallelism = there.summary.parallelism
         }
-        Err(problem) if problem.kind == "not-found" => planned.refused.take().map_or(Ok(()), Err)?,
+        Err(problem) if problem.kind == "not-found" => {
+            planned.earlier_results = api.scripts.earlier_results(&planned.job.graph).await?;
+        }
         Err(problem) => return Err(problem),
         Ok(_) => {}
     }

@@ -53,7 +53,7 @@ pub(super) fn answer(
         ClientRequest::ListNamespaces => {
             ClientResponse::Namespaces(state.namespaces.keys().map(|name| namespace(state, name)).collect())
         }
-        ClientRequest::ShowCatalog { namespace } => match state.namespaces.get(namespace) {
+        ClientRequest::ShowCatalog { namespace, .. } => match state.namespaces.get(namespace) {
             Some(Namespace { catalog: Catalog { version, statements }, .. }) => {
                 ClientResponse::Catalog(CatalogInfo { version: *version, statements: statements.clone() })
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext};
-use weir_core::{Batch, ChangelogKind, Connector, Epoch, Reach, Result, Sink, TableSpec};
+use weir_core::{Batch, ChangelogKind, Connector, Epoch, Location, Result, Sink, TableSpec};
 
 /// The connector.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ impl Connector for Blackhole {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Write};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext};
-use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Reach, Result, Sink, TableSpec};
+use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Location, Result, Sink, TableSpec};
 
 use crate::formats::decode::sql_name;
 use crate::formats::encode::cells::is_writable;
@@ -61,7 +61,7 @@ impl Connector for Print {
         true
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

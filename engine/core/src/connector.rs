@@ -16,7 +16,7 @@ pub use crate::source::{
     AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
     SplitPosition, Succession, rejected_schema,
 };
-use crate::{Attempt, Batch, ChangelogKind, Epoch, Error, JobIdentity, Reach, Result};
+use crate::{Attempt, Batch, ChangelogKind, Epoch, Error, JobIdentity, Location, Result};
 
 /// Key of a field's metadata that marks it as a `METADATA` column; its value is the connector's name for it.
 pub const METADATA_KEY: &str = "weir.metadata";
@@ -202,12 +202,13 @@ pub trait Connector: Send + Sync {
         let _ = (options, directory);
     }
 
-    /// What the options of a table, with secrets in the place of references, have a process open or connect to. Asked before anything of the
-    /// table is opened; whoever limits what tables reach goes by it.
+    /// What the options of a table, with secrets in the place of references, make a process open or connect to. Without I/O, and asked any number
+    /// of times. Whoever limits what tables may reach goes by it: so options are read as the client that connects reads them, and what
+    /// could be read in two ways is refused.
     ///
     /// # Errors
     /// A user error if an option makes no sense.
-    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>>;
+    fn locations(&self, table: &TableSpec) -> Result<Vec<Location>>;
 
     /// Checks options and column types, without I/O. Unknown names have been refused already.
     ///

@@ -18,12 +18,12 @@ mod expr;
 mod graph;
 pub mod hash;
 mod ids;
+mod location;
 pub mod lookup;
 mod operator;
 mod placement;
 pub mod plugin;
 pub mod random;
-mod reach;
 pub mod source;
 mod splits;
 pub mod state_column;
@@ -50,12 +50,12 @@ pub use graph::{
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};
+pub use location::Location;
 pub use lookup::{LookupRows, LookupTable};
 pub use operator::{
     Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, Outstanding, StateRows, TableSchema,
 };
 pub use placement::{PlacedWorker, Placement};
-pub use reach::Reach;
 pub use source::{Source, SourceEvent, Split, SplitDiscovery};
 pub use splits::{SplitWatermarks, TableTime};
 pub use time::{EventTime, InputWatermarks, Watermark};

@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaConfRes;
 use tokio::time::Instant;
 use weir_connectors::blocking::release;
 use weir_connectors::options::Options;
-use weir_core::{Error, Result, TableSpec};
+use weir_core::{Error, Location, Result, TableSpec};
 
 use crate::errors::drain;
 use crate::events::{Away, Events};
@@ -66,6 +66,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("ssl.engine.location", "a table must not load libraries"),
     ("ssl.providers", "a table must not load libraries"),
     ("sasl.kerberos.kinit.cmd", "a table must not run commands"),
+    ("sasl.kerberos.principal", "it would be a part of a command"),
+    ("sasl.oauthbearer.metadata.authentication.type", "a table must not use the identity of the machine"),
+    ("offset.store.path", "offsets are kept in checkpoints"),
 ];
 
 /// What Java's clients call otherwise.
@@ -282,8 +285,44 @@ impl ClientOptions {
 }
 
 /// Whether an option of that name names brokers.
-pub(crate) fn names_servers(option: &str) -> bool {
+pub(crate) fn names_brokers(option: &str) -> bool {
     option.strip_prefix(PROPERTIES).is_some_and(|property| BROKERS.contains(&property))
+}
+
+/// The hosts of a list of brokers. librdkafka takes more than this for a broker, and some of it for another host than other programs would.
+///
+/// # Errors
+/// A user error if one is not written `host`, `host:port`, `[address]:port`, or so behind `PROTOCOL://`.
+pub(crate) fn brokers(list: &str) -> Result<Vec<Location>> {
+    let wrong = || Error::user("a broker cannot be understood").with_help("write it like 'host:9092' or '[::1]:9092'");
+    list.split(',').map(|broker| broker_of(broker.trim()).ok_or_else(wrong)).collect()
+}
+
+fn broker_of(broker: &str) -> Option<Location> {
+    let address = match broker.split_once("://") {
+        Some((protocol, address)) => {
+            let protocol = protocol.to_ascii_lowercase();
+            ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].contains(&protocol.as_str()).then_some(address)?
+        }
+        None => broker,
+    };
+    let (name, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let (name, port) = rest.split_once(']')?;
+            name.parse::<std::net::Ipv6Addr>().ok()?;
+            (name, port)
+        }
+        None => address.split_at(address.find(':').unwrap_or(address.len())),
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || !(address.starts_with('[') || name.bytes().all(is_name)) {
+        return None;
+    }
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse().ok()?,
+        None => port.is_empty().then_some(9092)?,
+    };
+    Some(Location::Host(name.to_owned(), port))
 }
 
 /// Names of options that name files.

@@ -12,7 +12,7 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
     SplitDiscovery, Succession,
 };
-use weir_core::{ChangelogKind, Error, Reach, Result, Sink, TableSpec};
+use weir_core::{ChangelogKind, Error, Location, Result, Sink, TableSpec};
 
 use crate::layout::Layout;
 use crate::options::{self, SourceOptions};
@@ -55,19 +55,20 @@ pub(crate) fn anchor(options: &mut BTreeMap<String, String>, directory: &Path) {
 }
 
 /// Brokers, registries, and files of the client or of a format.
-pub(crate) fn reaches(table: &TableSpec) -> Result<Vec<Reach>> {
-    let mut reaches = Vec::new();
+pub(crate) fn locations(table: &TableSpec) -> Result<Vec<Location>> {
+    let mut locations = Vec::new();
     for (name, value) in &table.options {
-        if client::names_servers(name) || name.ends_with(".url") {
-            let hosts = Reach::hosts(value)
-                .map_err(|error| error.context(format!("option '{name}' of table '{}'", table.name)));
-            reaches.extend(hosts?);
-        }
+        let hosts = match client::names_brokers(name) {
+            true => client::brokers(value),
+            false if name.ends_with(".url") => weir_registry::hosts(value),
+            false => Ok(Vec::new()),
+        };
+        locations.extend(hosts.map_err(|error| error.context(format!("option '{name}' of table '{}'", table.name)))?);
         if client::files().any(|file| file == *name) || name.ends_with(PROTOBUF_DESCRIPTOR) {
-            reaches.push(Reach::Path(value.into()));
+            locations.push(Location::Path(value.into()));
         }
     }
-    Ok(reaches)
+    Ok(locations)
 }
 
 /// Checks the options of a table of either connector.
@@ -152,8 +153,8 @@ impl Connector for Kafka {
         anchor(options, directory);
     }
 
-    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
-        reaches(table)
+    fn locations(&self, table: &TableSpec) -> Result<Vec<Location>> {
+        locations(table)
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

@@ -437,3 +437,24 @@ fn records_that_replace_each_other_want_a_key_and_say_so_to_the_planner() {
     assert_eq!(Kafka::default().succession(&spec).unwrap().keeps_deletions_ms, None);
     assert_eq!(Kafka::default().succession(&source("kafka", &[0], &[])), None, "each record is a row of its own");
 }
+
+#[test]
+fn brokers_are_read_as_their_client_reads_them_or_not_at_all() {
+    let host = |name: &str, port| weir_core::Location::Host(name.to_owned(), port);
+    let found = super::client::brokers(" broker , SASL_SSL://b.example:9093,[::1]:1").unwrap();
+    assert_eq!(found, [host("broker", 9092), host("b.example", 9093), host("::1", 1)]);
+    let refused = [
+        // For librdkafka these are evil.example and 10.0.0.5.
+        "[evil.example]@kafka.example.org:9092",
+        "10.0.0.5:80@kafka.example.org",
+        "http://kafka.example.org:9092",
+        "kafka.example.org/x",
+        "a:1:2",
+        "a b",
+        "a:",
+        "",
+    ];
+    for list in refused {
+        assert!(super::client::brokers(list).is_err(), "{list}");
+    }
+}

@@ -12,9 +12,9 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
     SplitDiscovery, Succession,
 };
-use weir_core::{ChangelogKind, Reach, Result, Sink, TableSpec};
+use weir_core::{ChangelogKind, Location, Result, Sink, TableSpec};
 
-use crate::connector::{SETTINGS, UPSERT, anchor, boundedness, reaches, validate, while_reading, while_writing};
+use crate::connector::{SETTINGS, UPSERT, anchor, boundedness, locations, validate, while_reading, while_writing};
 use crate::options::SourceOptions;
 use crate::sink::{SinkOptions, Writers};
 use crate::{discovery, metadata, options, sink, source};
@@ -71,8 +71,8 @@ impl Connector for UpsertKafka {
         anchor(options, directory);
     }
 
-    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
-        reaches(table)
+    fn locations(&self, table: &TableSpec) -> Result<Vec<Location>> {
+        locations(table)
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

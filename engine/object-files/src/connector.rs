@@ -15,7 +15,7 @@ use weir_core::connector::{
     SourceContext, SplitDiscovery, Succession,
 };
 use weir_core::lookup::{LookupContext, LookupTable};
-use weir_core::{ChangelogKind, ErrorKind, JobIdentity, OperatorUid, Reach, Result, TableSpec};
+use weir_core::{ChangelogKind, ErrorKind, JobIdentity, Location, OperatorUid, Result, TableSpec};
 use weir_object_storage::ObjectStorages;
 use weir_state::{Storage, Storages};
 
@@ -108,10 +108,10 @@ impl Connector for Files {
         self.local.anchor(options, directory);
     }
 
-    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, table: &TableSpec) -> Result<Vec<Location>> {
         match url(table) {
-            Some(url) => Ok(vec![ObjectStorages::reach(url)]),
-            None => self.local.reaches(table),
+            Some(url) => Ok(vec![Location::Url(url.to_owned())]),
+            None => self.local.locations(table),
         }
     }
 

@@ -9,7 +9,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ClientOptions, ObjectStore, Result as StoreResult, RetryConfig};
-use weir_core::{Error, Reach, Result};
+use weir_core::{Error, Result};
 use weir_state::{FolderStorages, Storage, Storages};
 
 use crate::errors::Credentials;
@@ -107,14 +107,6 @@ impl ObjectStorages {
     /// Whether a URL is one of an object store.
     pub fn is_object_store(url: &str) -> bool {
         url.split_once("://").is_some_and(|(scheme, _)| Kind::of(scheme).is_some())
-    }
-
-    /// What is opened for a URL.
-    pub fn reach(url: &str) -> Reach {
-        match Self::is_object_store(url) {
-            true => Reach::Url(url.to_owned()),
-            false => Reach::Path(url.strip_prefix("file://").unwrap_or(url).into()),
-        }
     }
 
     /// The URL of an object of a storage whose path is wanted; `None`: there is none. Not for folders.

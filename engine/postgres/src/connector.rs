@@ -9,7 +9,7 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SplitDiscovery,
 };
 use weir_core::lookup::{LookupContext, LookupTable};
-use weir_core::{ChangelogKind, Error, OperatorUid, Reach, Result, Sink, TableSpec};
+use weir_core::{ChangelogKind, Error, Location, OperatorUid, Result, Sink, TableSpec};
 
 use crate::options::{self, LookupOptions, ROOTS, SinkOptions};
 use crate::types::PgType;
@@ -57,8 +57,8 @@ impl Connector for Postgres {
         }
     }
 
-    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
-        options::ClientOptions::read(table).map(|options| options.reaches())
+    fn locations(&self, table: &TableSpec) -> Result<Vec<Location>> {
+        options::ClientOptions::read(table).map(|options| options.locations())
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

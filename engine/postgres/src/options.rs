@@ -8,7 +8,7 @@ use weir_connectors::filesystem::sink::Existing;
 use weir_connectors::options::Options;
 use weir_connectors::whole_table::{RELOAD, RETRIES, WholeOptions};
 use weir_core::connector::OptionInfo;
-use weir_core::{Error, JobIdentity, OperatorUid, Reach, Result, TableSpec};
+use weir_core::{Error, JobIdentity, Location, OperatorUid, Result, TableSpec};
 
 use crate::client::APPLICATION;
 
@@ -76,17 +76,17 @@ pub(crate) struct ClientOptions {
 
 impl ClientOptions {
     /// The servers, and a file of certificates.
-    pub(crate) fn reaches(&self) -> Vec<Reach> {
+    pub(crate) fn locations(&self) -> Vec<Location> {
         let ports = self.config.get_ports();
         let port = |place: usize| ports.get(place).or(ports.first()).copied().unwrap_or(5432);
         let hosts = self.config.get_hosts().iter().enumerate().map(|(place, host)| match host {
-            Host::Tcp(name) => Reach::Host(name.clone(), Some(port(place))),
-            Host::Unix(folder) => Reach::Path(folder.clone()),
+            Host::Tcp(name) => Location::Host(name.clone(), port(place)),
+            Host::Unix(folder) => Location::Path(folder.clone()),
         });
         // What is connected to where a name has one beside it.
         let addresses = self.config.get_hostaddrs().iter().enumerate();
-        let addresses = addresses.map(|(place, address)| Reach::Host(address.to_string(), Some(port(place))));
-        let roots = self.tls.iter().flatten().map(|roots| Reach::Path(roots.into()));
+        let addresses = addresses.map(|(place, address)| Location::Host(address.to_string(), port(place)));
+        let roots = self.tls.iter().flatten().map(|roots| Location::Path(roots.into()));
         hosts.chain(addresses).chain(roots).collect()
     }
 

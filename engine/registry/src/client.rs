@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
@@ -71,7 +72,7 @@ impl Registry {
     pub fn new(options: RegistryOptions) -> Result<Self> {
         // Another part of the process may have done so before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(ANSWER).build();
+        let client = Client::builder().timeout(ANSWER).redirect(Policy::none()).build();
         let client = client.map_err(|error| Error::internal("an HTTP client cannot be made").with_source(error))?;
         Ok(Self { options, client, schemas: Mutex::default() })
     }

@@ -9,4 +9,4 @@ mod options;
 mod tests;
 
 pub use client::Registry;
-pub use options::{Auth, RegistryOptions};
+pub use options::{Auth, RegistryOptions, hosts};

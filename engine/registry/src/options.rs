@@ -2,7 +2,7 @@
 
 use weir_connectors::formats::registered::SchemaKind;
 use weir_connectors::options::Options;
-use weir_core::Result;
+use weir_core::{Error, Location, Result};
 
 /// Who we are to the registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,4 +63,18 @@ impl RegistryOptions {
         };
         Ok(Self { kind, urls, auth, subject: options.text(&subject).map(str::to_owned) })
     }
+}
+
+/// The hosts of a list of addresses, as the client reads them.
+///
+/// # Errors
+/// A user error if one is no address over HTTP. It does not repeat it: it may have a password in it.
+pub fn hosts(urls: &str) -> Result<Vec<Location>> {
+    let host = |url: &str| {
+        let url = reqwest::Url::parse(url.trim()).ok().filter(|url| ["http", "https"].contains(&url.scheme()))?;
+        let name = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        Some(Location::Host(name.to_owned(), url.port_or_known_default()?))
+    };
+    let known = |url| host(url).ok_or_else(|| Error::user("the address of a registry cannot be understood"));
+    urls.split(',').map(known).collect()
 }

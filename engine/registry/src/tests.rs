@@ -162,3 +162,16 @@ async fn registry_is_real() {
     assert_eq!(error.kind(), ErrorKind::User, "{}", error.report());
     assert!(error.report().contains("it does not go with the one that the registry at"), "{}", error.report());
 }
+
+#[test]
+fn hosts_of_registries_are_read_as_their_client_reads_them() {
+    let hosts = |list| super::hosts(list).ok();
+    let host = |name: &str, port| weir_core::Location::Host(name.to_owned(), port);
+    let found = hosts("https://user:a@registry.example/path, http://[::1]:81");
+    assert_eq!(found, Some(vec![host("registry.example", 443), host("::1", 81)]));
+    assert_eq!(hosts("http://good\\@evil/"), Some(vec![host("good", 80)]));
+    assert_eq!(hosts("http://good@evil/"), Some(vec![host("evil", 80)]));
+    for list in ["", "registry:8081", "ftp://registry", "http://"] {
+        assert_eq!(hosts(list), None, "{list}");
+    }
+}

@@ -147,10 +147,7 @@ fn main() {
     for case in &CASES {
         let nothing = Arc::new(Linked(Arc::new(JobPlugin::without_job("bench", "0"))));
         let mut sql = operators(&parse(&format!("{TABLES}{};", case.sql)).unwrap(), nothing);
-        let plugin = Arc::new(JobPlugin::new("bench", "0", case.rust).declaring(|job| {
-            job.sql(TABLES);
-            Ok(())
-        }));
+        let plugin = Arc::new(JobPlugin::new("bench", "0", case.rust).declaring(|job| job.sql(TABLES)));
         let script = script_of(&plugin.job(&BTreeMap::new()).unwrap(), None).unwrap();
         let mut rust = operators(&script, Arc::new(Linked(plugin)));
         let ((by_sql, sql_rows), (by_rust, rust_rows)) = (measured(&mut sql, case), measured(&mut rust, case));

@@ -89,9 +89,10 @@ impl From<&ClientRequest> for AnyRequest {
             ClientRequest::DropNamespace { namespace } => {
                 AnyRequest::DropNamespace(wire::DropNamespaceRequest { namespace: namespace.clone() })
             }
-            ClientRequest::ShowCatalog { namespace } => {
-                AnyRequest::ShowCatalog(wire::ShowCatalogRequest { namespace: namespace.clone() })
-            }
+            ClientRequest::ShowCatalog { namespace, to_change } => AnyRequest::ShowCatalog(wire::ShowCatalogRequest {
+                namespace: namespace.clone(),
+                to_change: *to_change,
+            }),
             ClientRequest::ReplaceCatalog { namespace, version, statements } => {
                 AnyRequest::ReplaceCatalog(wire::ReplaceCatalogRequest {
                     namespace: namespace.clone(),
@@ -188,9 +189,10 @@ impl TryFrom<AnyRequest> for ClientRequest {
             AnyRequest::DropNamespace(drop) => {
                 ClientRequest::DropNamespace { namespace: named(drop.namespace, "DropNamespaceRequest.namespace")? }
             }
-            AnyRequest::ShowCatalog(show) => {
-                ClientRequest::ShowCatalog { namespace: named(show.namespace, "ShowCatalogRequest.namespace")? }
-            }
+            AnyRequest::ShowCatalog(show) => ClientRequest::ShowCatalog {
+                namespace: named(show.namespace, "ShowCatalogRequest.namespace")?,
+                to_change: show.to_change,
+            },
             AnyRequest::ReplaceCatalog(replace) => ClientRequest::ReplaceCatalog {
                 namespace: named(replace.namespace, "ReplaceCatalogRequest.namespace")?,
                 version: replace.version,

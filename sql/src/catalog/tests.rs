@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_core::connector::{Boundedness, METADATA_KEY, OptionInfo, Role};
-use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Reach, Result, TableSpec};
+use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Location, Result, TableSpec};
 use weir_functions::Functions;
 
 use super::{Catalog, ColumnSource, Found, Relation, Table, find};
@@ -60,7 +60,7 @@ impl Connector for Fake {
         Ok(options.contains_key("fields.known").then(|| Arc::new(schema)))
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

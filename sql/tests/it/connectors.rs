@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, Succession};
-use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Reach, Result, TableSpec};
+use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Location, Result, TableSpec};
 
 /// Connectors `fake` (unbounded), `ends` and `datagen` (bounded), `keyed`, whose rows replace each other where it is written, `replaced`, whose
 /// records do where it is read, and `result`.
@@ -46,7 +46,7 @@ impl Connector for Fake {
         ["error-policy", "dead-letter.table"].map(|name| OptionInfo { name, required: false, doc: "" }).to_vec()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

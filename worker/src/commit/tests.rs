@@ -8,7 +8,7 @@ use arrow::datatypes::Schema;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 use weir_core::connector::{Boundedness, Connector, Discard, OptionInfo, Role};
-use weir_core::{Attempt, Epoch, JobIdentity, OperatorUid, Reach, TableSpec};
+use weir_core::{Attempt, Epoch, JobIdentity, Location, OperatorUid, TableSpec};
 use weir_state::{ManifestHeader, MemoryStorage};
 
 use super::*;
@@ -31,7 +31,7 @@ impl Connector for Meeting {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

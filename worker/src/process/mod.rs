@@ -62,7 +62,7 @@ use weir_state::Storages;
 use self::runtimes::Runtimes;
 use crate::ExchangeLimits;
 use crate::agent::{AgentConfig, Ending};
-use crate::allowed::Allowed;
+use crate::allowed::{Allowed, Limited};
 use crate::blocking::{Blocking, BlockingThreads};
 use crate::clock::{Clock, SystemClock};
 use crate::plugins::PluginFiles;
@@ -144,7 +144,7 @@ pub async fn run(
     }
     let _ = monitor.slots.set(config.slots);
     let connectors: Arc<dyn ConnectorRegistry> =
-        Arc::new(Resolving::new(connectors, config.secrets.clone()).allowing(config.allowed.clone()));
+        Arc::new(Resolving::new(Limited::over(connectors, config.allowed.clone()), config.secrets.clone()));
     let data_dir = config.data_dir.as_ref().map(DataDir::open).transpose()?.map(Arc::new);
     let worker = name(&config, data_dir.as_deref())?;
     let runtimes = Runtimes::start(config.compute_threads)?;

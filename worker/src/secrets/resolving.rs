@@ -1,5 +1,4 @@
-//! Connectors as a worker sees them: each gets its table with the secrets in it, if that reaches only what is allowed, and its errors pass on
-//! without.
+//! Connectors as a worker sees them: each gets its table with the secrets in it, and its errors pass on without.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,32 +12,23 @@ use weir_core::connector::{
 };
 use weir_core::lookup::LookupContext;
 use weir_core::{
-    ChangelogKind, Connector, ConnectorRegistry, LookupTable, OperatorUid, Reach, Result, Sink, Source, SplitDiscovery,
-    TableSpec,
+    ChangelogKind, Connector, ConnectorRegistry, Location, LookupTable, OperatorUid, Result, Sink, Source,
+    SplitDiscovery, TableSpec,
 };
 
 use super::Secrets;
 use super::redacted::Untold;
-use crate::allowed::Allowed;
 
 /// Connectors that get secrets instead of references to them.
 pub struct Resolving {
     connectors: Arc<dyn ConnectorRegistry>,
     secrets: Secrets,
-    allowed: Allowed,
 }
 
 impl Resolving {
     /// The same connectors.
     pub fn new(connectors: Arc<dyn ConnectorRegistry>, secrets: Secrets) -> Self {
-        Self { connectors, secrets, allowed: Allowed::default() }
-    }
-
-    /// Those whose tables reach nothing else.
-    #[must_use]
-    pub fn allowing(mut self, allowed: Allowed) -> Self {
-        self.allowed = allowed;
-        self
+        Self { connectors, secrets }
     }
 }
 
@@ -46,7 +36,7 @@ impl Resolving {
 impl ConnectorRegistry for Resolving {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
         let connector = self.connectors.get(name)?;
-        Some(Arc::new(Resolved { connector, secrets: self.secrets.clone(), allowed: self.allowed.clone() }))
+        Some(Arc::new(Resolved { connector, secrets: self.secrets.clone() }))
     }
 
     fn names(&self) -> Vec<&'static str> {
@@ -57,7 +47,6 @@ impl ConnectorRegistry for Resolving {
 struct Resolved {
     connector: Arc<dyn Connector>,
     secrets: Secrets,
-    allowed: Allowed,
 }
 
 impl Resolved {
@@ -70,10 +59,7 @@ impl Resolved {
                 error.context(format!("the option '{option}' of table '{}' cannot be used", table.name))
             })?;
         }
-        let secrets = Untold::new(found);
-        let allowed = self.allowed.check(&resolved, || self.connector.reaches(&resolved));
-        allowed.map_err(|error| secrets.redacted(error))?;
-        Ok((resolved, secrets))
+        Ok((resolved, Untold::new(found)))
     }
 }
 
@@ -133,8 +119,9 @@ impl Connector for Resolved {
         self.connector.anchor(options, directory);
     }
 
-    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
-        self.connector.reaches(table)
+    fn locations(&self, table: &TableSpec) -> Result<Vec<Location>> {
+        let (table, secrets) = self.table(table)?;
+        self.connector.locations(&table).map_err(|error| secrets.redacted(error))
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use async_trait::async_trait;
 use proptest::prelude::*;
 use weir_core::connector::{Boundedness, Commit, Connector, OptionInfo, Role};
-use weir_core::{ConnectorRegistry, Error, JobIdentity, Reach};
+use weir_core::{ConnectorRegistry, Error, JobIdentity, Location};
 use weir_state::{LocalStorage, Manifest, ManifestHeader, MemoryStorage, SinkCommittables};
 
 use super::*;
@@ -85,7 +85,7 @@ impl Connector for Keeper {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

@@ -3,12 +3,19 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use serde_json::json;
+
+use super::api::call;
 use super::processes::{Cluster, until};
 
-fn submit(cluster: &Cluster, name: &str, source: &str, sink: &str) {
-    let script = format!(
+fn script(source: &str, sink: &str) -> String {
+    format!(
         "CREATE TABLE t (n STRING) WITH ({source}); CREATE TABLE o (n STRING) WITH ({sink}); INSERT INTO o SELECT n FROM t;"
-    );
+    )
+}
+
+fn submit(cluster: &Cluster, name: &str, source: &str, sink: &str) {
+    let script = script(source, sink);
     cluster.weir(&["submit", "-e", &script, "--name", name, "--detach"]).code(0);
 }
 
@@ -26,7 +33,6 @@ fn kafka(servers: &str, more: &str) -> String {
 #[test]
 fn tables_reach_what_a_worker_was_told_and_nothing_else() {
     let mut cluster = Cluster::planned(1);
-    cluster.start_coordinator(1);
     for folder in ["in", "secret"] {
         fs::create_dir(cluster.path(folder)).unwrap();
     }
@@ -38,6 +44,7 @@ fn tables_reach_what_a_worker_was_told_and_nothing_else() {
         ("WEIR_ALLOW", format!("{input},{output},s3://bucket/in,broker.example:9092")),
         ("WEIR_SECRET_PATH", "../secret".into()),
     ];
+    cluster.start_coordinator(1);
     cluster.add_workers(1, 4);
 
     submit(&cluster, "allowed", &file(&format!("{input}/*.csv")), &file(&output));
@@ -57,6 +64,7 @@ fn tables_reach_what_a_worker_was_told_and_nothing_else() {
         (file("s3://bucket/inner/1.csv"), "'s3://bucket/inner/1.csv'"),
         (kafka("127.0.0.1:1", ""), "the host '127.0.0.1' at port 1"),
         (kafka("broker.example:9092,127.0.0.1:1", ""), "the host '127.0.0.1' at port 1"),
+        (kafka("[127.0.0.1]@broker.example:9092", ""), "a broker cannot be understood"),
         (kafka("broker.example:9092", ", 'properties.ssl.ca.location' = '/etc/passwd'"), "'/etc/passwd'"),
     ];
     let sources = sources.into_iter().map(|(source, place)| (source, out.clone(), place.to_owned()));
@@ -72,8 +80,15 @@ fn tables_reach_what_a_worker_was_told_and_nothing_else() {
         let name = format!("refused{number}");
         submit(&cluster, &name, &source, &sink);
         let report = until("it fails", || cluster.job(&name)["last_failure"]["report"].as_str().map(str::to_owned));
-        assert!(report.contains("must not reach") && report.contains(&place), "{source} {sink}: {report}");
+        assert!(report.contains(&place), "{source} {sink}: {report}");
         until("it is not tried again", || (cluster.job(&name)["status"] == "failed").then_some(()));
     }
     assert!(!fs::exists(&elsewhere).unwrap(), "nothing was written there");
+
+    // By REST they are planned by a coordinator, which looks at the tables that a new job writes.
+    let script = script(&public, &file(&elsewhere));
+    let job = json!({"sql": script, "name": "planned"});
+    let (status, problem) = call(&cluster, "POST", "/namespaces/default/jobs", Some(&job));
+    let text = problem.to_string();
+    assert!(status == 400 && text.contains("must not reach") && text.contains(&elsewhere), "{status} {text}");
 }

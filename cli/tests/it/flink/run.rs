@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use weir_connectors::Registry;
 use weir_core::connector::{Boundedness, OptionInfo, RESULT_CONNECTOR, Role, SinkContext};
-use weir_core::{Batch, Connector, Epoch, Error, Reach, Result, Sink, TableSpec};
+use weir_core::{Batch, Connector, Epoch, Error, Location, Result, Sink, TableSpec};
 use weir_embedded::job::{self, JobEnd, Progress, RunRequest, SystemClock};
 use weir_functions::Functions;
 use weir_sql::PlanOptions;
@@ -100,7 +100,7 @@ impl Connector for Results {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use weir_core::connector::{
     Boundedness, DiscoveryContext, METADATA_KEY, OptionInfo, Role, SourceContext, SplitDiscovery,
 };
-use weir_core::{Connector, Error, Reach, Result, Source, TableSpec};
+use weir_core::{Connector, Error, Location, Result, Source, TableSpec};
 
 use crate::numbered::{self, Delivery, FixedSplits, NumberedSource};
 use crate::options::{DEFAULT_START, Options, nearest};
@@ -154,7 +154,7 @@ impl Connector for Datagen {
         &["realtime"]
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

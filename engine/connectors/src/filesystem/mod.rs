@@ -36,7 +36,7 @@ use weir_core::connector::{
     Source, SourceContext, SplitDiscovery,
 };
 use weir_core::lookup::{LookupContext, LookupTable};
-use weir_core::{Error, OperatorUid, Reach, Result, TableSpec};
+use weir_core::{Error, Location, OperatorUid, Result, TableSpec};
 
 use self::layout::Layout;
 pub use self::listing::{FileInfo, Listing};
@@ -150,9 +150,9 @@ impl Connector for Filesystem {
         }
     }
 
-    fn reaches(&self, table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, table: &TableSpec) -> Result<Vec<Location>> {
         let path = crate::options::Options::of(table).required("path").and_then(listing::local_path)?;
-        Ok(vec![Reach::Path(path.into())])
+        Ok(vec![Location::Path(path.into())])
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, DiscoveryContext, OptionInfo, Role, SourceContext, SplitDiscovery};
-use weir_core::{Connector, Error, Reach, Result, Source, TableSpec};
+use weir_core::{Connector, Error, Location, Result, Source, TableSpec};
 
 use super::{Entity, Generator};
 use crate::numbered::{Delivery, FixedSplits, NumberedSource};
@@ -109,7 +109,7 @@ impl Connector for Nexmark {
         Ok(Some(entity(Options::new("nexmark", options))?.schema()))
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

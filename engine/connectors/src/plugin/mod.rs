@@ -29,7 +29,7 @@ use weir_core::connector::{
     Boundedness, Commit, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext, SplitDiscovery,
 };
 use weir_core::plugin::{NoPlugins, PLUGIN_CONNECTOR, Plugin, PluginTable, PluginTableKind, Plugins, TableRequest};
-use weir_core::{Connector, ConnectorRegistry, Error, JobGraph, OperatorSpec, Reach, Result, Sink, TableSpec};
+use weir_core::{Connector, ConnectorRegistry, Error, JobGraph, Location, OperatorSpec, Result, Sink, TableSpec};
 
 use self::discovery::PluginDiscovery;
 use self::sink::StagedSink;
@@ -111,7 +111,7 @@ impl Connector for PluginTables {
     }
 
     /// What its code reaches is not in the options: to submit native code is a right of its own.
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

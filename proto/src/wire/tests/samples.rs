@@ -115,7 +115,8 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("list_namespaces", "list_namespaces", R::ListNamespaces),
         ("set_namespace", "set_namespace", R::SetNamespace { namespace: "team".into(), quota }),
         ("drop_namespace", "drop_namespace", R::DropNamespace { namespace: "team".into() }),
-        ("show_catalog", "show_catalog", R::ShowCatalog { namespace: "team".into() }),
+        ("show_catalog", "show_catalog", R::ShowCatalog { namespace: "team".into(), to_change: false }),
+        ("show_catalog-to-change", "show_catalog", R::ShowCatalog { namespace: "team".into(), to_change: true }),
         (
             "replace_catalog",
             "replace_catalog",

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use weir_connectors::marker::Marker;
 use weir_connectors::transactions;
 use weir_core::connector::{Boundedness, Commit, Connector, OptionInfo, Role};
-use weir_core::{Attempt, Batch, ConnectorRegistry, Epoch, Error, OperatorUid, Reach, Result, TableSpec};
+use weir_core::{Attempt, Batch, ConnectorRegistry, Epoch, Error, Location, OperatorUid, Result, TableSpec};
 use weir_state::{Manifest, ManifestHeader, MemoryStorage, SinkCommittables, Storage};
 use weir_worker::{BlockingInline, Committer};
 
@@ -32,7 +32,7 @@ impl Connector for Tables {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

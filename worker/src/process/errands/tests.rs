@@ -6,7 +6,7 @@ use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use weir_core::audit::{AuditedEpoch, Found};
 use weir_core::connector::{Boundedness, OptionInfo, Role};
-use weir_core::{Connector, JobIdentity, Reach};
+use weir_core::{Connector, JobIdentity, Location};
 use weir_state::{ManifestHeader, MemoryStorage};
 
 use super::*;
@@ -52,7 +52,7 @@ impl Connector for Accountant {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> Result<Vec<Location>> {
         Ok(Vec::new())
     }
 

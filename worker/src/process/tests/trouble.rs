@@ -11,8 +11,8 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, DiscoveryContext, OptionInfo, Role, SourceContext, SplitPosition,
 };
 use weir_core::{
-    Attempt, ChangelogKind, Connector, ErrorKind, JobGraph, JobId, OperatorSpec, Reach, SinkSpec, Source, SourceEvent,
-    Split, SplitDiscovery, TableSpec,
+    Attempt, ChangelogKind, Connector, ErrorKind, JobGraph, JobId, Location, OperatorSpec, SinkSpec, Source,
+    SourceEvent, Split, SplitDiscovery, TableSpec,
 };
 use weir_proto::control::{AttemptPhase, Deploy, ToWorker};
 
@@ -66,7 +66,7 @@ impl Connector for Trouble {
         Vec::new()
     }
 
-    fn reaches(&self, _table: &TableSpec) -> weir_core::Result<Vec<Reach>> {
+    fn locations(&self, _table: &TableSpec) -> weir_core::Result<Vec<Location>> {
         Ok(Vec::new())
     }
 
