@@ -182,6 +182,9 @@ pub enum Command {
     /// Load a plugin and print its job: what `weir run` has done in a process of its own.
     #[command(hide = true)]
     DescribePlugin(DescribePluginArguments),
+    /// Carry out what a worker asks of a plugin, over standard input and output.
+    #[command(hide = true)]
+    HostPlugin(HostPluginArguments),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  weir completions bash > ~/.local/share/bash-completion/completions/weir")]
     Completions {
@@ -286,6 +289,10 @@ pub struct ScriptArguments {
     #[arg(long, short, value_name = "N")]
     pub parallelism: Option<String>,
 
+    /// Where a plugin's operators run: in the process of the job, `none`, or each in one of its own, `process`.
+    #[arg(long, value_name = "WHERE")]
+    pub isolation: Option<String>,
+
     /// Set anything that `weir options` lists. May be repeated.
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
     pub define: Vec<(String, String)>,
@@ -321,6 +328,21 @@ pub struct DescribePluginArguments {
     pub functions: bool,
 }
 
+/// `weir host-plugin`.
+#[derive(Debug, Args)]
+pub struct HostPluginArguments {
+    /// The plugin.
+    pub file: PathBuf,
+
+    /// The process that asks, with which this one ends.
+    #[arg(long)]
+    pub parent: u32,
+
+    /// Bytes that the plugin may allocate.
+    #[arg(long)]
+    pub memory_limit: Option<u64>,
+}
+
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum OutputArgument {
@@ -351,7 +373,11 @@ impl ScriptArguments {
     /// # Errors
     /// If they set what does not exist or cannot be.
     pub fn layers(&self) -> Result<Layers> {
-        layers(self.config.as_deref(), &self.define, self.parallelism.as_deref())
+        let mut layers = layers(self.config.as_deref(), &self.define, self.parallelism.as_deref())?;
+        if let Some(isolation) = &self.isolation {
+            layers.set_on_command_line(registry::PLUGIN_ISOLATION, isolation, Origin::Flag("--isolation"))?;
+        }
+        Ok(layers)
     }
 }
 

@@ -30,7 +30,7 @@ use clap::{CommandFactory, Parser};
 use weir_core::{Error, Result};
 use weir_embedded::{blocking, connectors, job, leftovers, planning, random, secrets, settings};
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, HostPluginArguments};
 use exit::Exit;
 use server::coordinator::CoordinatorCommand;
 use terminal::Screen;
@@ -88,6 +88,9 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Explain(arguments) => on_threads(explain::explain(&arguments, screen))?,
         Command::New(arguments) => new::create(&arguments)?,
         Command::DescribePlugin(arguments) => plugin::describe(&arguments),
+        Command::HostPlugin(HostPluginArguments { file, parent, memory_limit }) => {
+            return weir_worker::isolated::serve(&file, parent, memory_limit).map(|()| Exit::Ok);
+        }
         Command::Options { json: false } => listing::settings(),
         Command::Options { json: true } => listing::settings_json(),
         Command::Connectors { name, format } => {

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use weir_core::plugin::{Artifact, FunctionSignature, JobDescription, JobStep};
 use weir_core::{Error, JobGraph, Result};
 use weir_functions::Functions;
-use weir_plugin_abi::host::load;
 use weir_sql::{KnownArtifact, Script, declarations_of, script_of, shared};
 use weir_worker::plugins::JobPlugins;
 
@@ -100,7 +99,7 @@ pub fn functions_of(graph: &JobGraph, files: &[Arc<PluginFile>]) -> Result<Arc<F
     for artifact in artifacts {
         let file = files.iter().find(|file| file.artifact.hash == artifact.hash);
         let file = file.ok_or_else(|| Error::user(format!("the file of the plugin {artifact} is not known here")))?;
-        plugins.add(artifact.hash.clone(), Arc::new(load(file.copy())?));
+        plugins.add_file(artifact, file.copy(), graph.isolation())?;
     }
     Functions::built_in().of_job(graph, Arc::new(plugins)).map(Arc::new)
 }

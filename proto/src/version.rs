@@ -1,10 +1,13 @@
 //! Which protocol the two sides speak.
 
 /// The protocol of this version. Raised when the previous version would misunderstand something.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// From this protocol on workers discard what jobs have left that have ended.
 pub const DISCARDS: u32 = 2;
+
+/// From this protocol on workers run plugins in processes of their own where a job wants that.
+pub const ISOLATES: u32 = 3;
 
 /// The oldest protocol that is still understood.
 pub const OLDEST_PROTOCOL: u32 = 1;

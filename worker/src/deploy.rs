@@ -23,6 +23,7 @@ use weir_core::{
     Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, JobIdentity, Marker, NodeId, OperatorSpec, OperatorUid,
     Parallelism, PlacedWorker, Result, SinkSpec, TableSpec,
 };
+use weir_core::plugin::Plugins;
 use weir_functions::Functions;
 use weir_state::{Manifest, Storage};
 
@@ -94,10 +95,12 @@ pub struct OpenedJob {
     network: Option<Arc<Network>>,
     peers: Vec<PlacedWorker>,
     membership: Option<Membership>,
+    plugins: HeldPlugins,
 }
 
 /// A running part of a job. Dropping it stops every subtask where it stands.
 pub struct JobHandle {
+    _plugins: HeldPlugins,
     commands: SourceCommands,
     events: mpsc::Receiver<WorkerEvent>,
     metrics: Arc<JobMetrics>,
@@ -111,6 +114,7 @@ pub struct JobHandle {
 /// # Errors
 /// If a source or sink cannot be opened, the checkpoint does not fit the job, or a newer attempt of the job is here.
 pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
+    let plugins = HeldPlugins(deployment.functions.shared_plugins());
     let graph = &deployment.graph;
     let chains = graph.chains();
     let parallelism = deployment.part.parallelism();
@@ -200,7 +204,18 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         network,
         peers,
         membership,
+        plugins,
     })
+}
+
+/// The plugins of a part that somebody waits for. When nobody does any more, calls that run outside of this process have to end: a subtask that
+/// waits for one cannot be stopped before.
+struct HeldPlugins(Arc<dyn Plugins>);
+
+impl Drop for HeldPlugins {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
 }
 
 impl Deployment {
@@ -251,6 +266,7 @@ impl OpenedJob {
             events,
         };
         JobHandle {
+            _plugins: self.plugins,
             commands: SourceCommands {
                 markers: self.markers,
                 completed: self.completed,

@@ -1,5 +1,6 @@
 //! Plugins of the jobs that run in this process. A file is fetched from where the job says that it is kept, checked against its hash,
-//! and loaded before a part of the job is opened; it is unloaded when nothing of the job is left.
+//! and loaded before a part of the job is opened; it is unloaded when nothing of the job is left. The file of a plugin that is
+//! [isolated](crate::isolated) is loaded by its children alone.
 //!
 //! ```text
 //!   FOLDER/9f86d0….so    the file that has this hash, for as long as this process lives
@@ -7,14 +8,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sha2::{Digest, Sha256};
-use weir_core::plugin::{Artifact, ArtifactHash, NoPlugins, Plugin, Plugins};
+use weir_core::plugin::{Artifact, ArtifactHash, Isolation, NoPlugins, Plugin, Plugins};
 use weir_core::{Error, JobGraph, Result, TableSpec};
 use weir_plugin_abi::host::{Loaded, load};
 use weir_state::Storages;
+
+use crate::isolated::{Children, IsolatedPlugin};
 
 /// Bytes that a plugin's file may have: one that is larger was built with debug information, or is something else.
 pub const LARGEST_PLUGIN: u64 = 512 << 20;
@@ -57,7 +60,7 @@ impl PluginFiles {
     /// # Errors
     /// If one cannot be fetched, is not what its hash says, or cannot be loaded.
     pub fn of(&self, graph: &JobGraph, storages: &dyn Storages) -> Result<JobPlugins> {
-        self.load(graph.artifacts(), storages)
+        self.load(graph.artifacts(), graph.isolation(), storages)
     }
 
     /// The plugins that the sources and sinks of these tables are. Blocks.
@@ -70,25 +73,31 @@ impl PluginFiles {
         storages: &dyn Storages,
     ) -> Result<JobPlugins> {
         let plugins = tables.into_iter().filter_map(|table| table.plugin.as_ref());
-        self.load(plugins.filter_map(|plugin| plugin.artifact.as_ref()), storages)
+        self.load(plugins.filter_map(|plugin| plugin.artifact.as_ref()), Isolation::None, storages)
     }
 
     fn load<'a>(
         &self,
         artifacts: impl IntoIterator<Item = &'a Artifact>,
+        isolation: Isolation,
         storages: &dyn Storages,
     ) -> Result<JobPlugins> {
         let mut plugins = JobPlugins::default();
         for artifact in artifacts {
-            let plugin = self.plugin(artifact, || {
+            let content = || {
                 let folder = artifact.folder.as_deref().ok_or_else(|| {
                     Error::user(format!("the plugin {artifact} is a file of the machine that the job was planned on"))
                 })?;
                 let storage = storages.open(folder)?;
                 storage.get(artifact.hash.as_str())
-            });
-            let plugin = plugin.map_err(|error| error.context(format!("the plugin {artifact} is not here")))?;
-            plugins.0.insert(artifact.hash.clone(), plugin);
+            };
+            let added = match isolation {
+                Isolation::None => self.plugin(artifact, content).map(|plugin| plugins.add(artifact, plugin)),
+                Isolation::Process { .. } => {
+                    self.file(artifact, content).and_then(|file| plugins.add_file(artifact, &file, isolation))
+                }
+            };
+            added.map_err(|error| error.context(format!("the plugin {artifact} is not here")))?;
         }
         Ok(plugins)
     }
@@ -104,19 +113,24 @@ impl PluginFiles {
         if let Some(plugin) = files.plugins.get(&artifact.hash).and_then(Weak::upgrade) {
             return Ok(plugin);
         }
-        let content = content()?;
-        let found = artifact_hash(&content);
-        if found != artifact.hash {
-            return Err(Error::data(format!("its content has the hash {found}, and should have {}", artifact.hash)));
-        }
-        let path = self.written(&mut files, &artifact.hash, &content)?;
+        let path = self.written(&mut files, artifact, &content()?)?;
         let plugin = Arc::new(load(&path)?);
         files.plugins.insert(artifact.hash.clone(), Arc::downgrade(&plugin));
         Ok(plugin)
     }
 
+    /// The file with this content. Blocks.
+    fn file(&self, artifact: &Artifact, content: impl FnOnce() -> Result<Vec<u8>>) -> Result<PathBuf> {
+        let mut files = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        self.written(&mut files, artifact, &content()?)
+    }
+
     /// Writes a file that no other process writes to while it is loaded.
-    fn written(&self, files: &mut Files, hash: &ArtifactHash, content: &[u8]) -> Result<PathBuf> {
+    fn written(&self, files: &mut Files, Artifact { hash, .. }: &Artifact, content: &[u8]) -> Result<PathBuf> {
+        let found = artifact_hash(content);
+        if found != *hash {
+            return Err(Error::data(format!("its content has the hash {found}, and should have {hash}")));
+        }
         let failed = |error: std::io::Error| Error::environment("a plugin cannot be written").with_source(error);
         let folder = match &self.folder {
             Some(folder) => {
@@ -141,31 +155,54 @@ impl PluginFiles {
 
 /// The plugins of one job, loaded for as long as this is there.
 #[derive(Clone, Default)]
-pub struct JobPlugins(BTreeMap<ArtifactHash, Arc<dyn Plugin>>);
+pub struct JobPlugins {
+    plugins: BTreeMap<ArtifactHash, Arc<dyn Plugin>>,
+    /// Those of the ones that are isolated.
+    children: Arc<Children>,
+}
 
 impl JobPlugins {
-    /// Those of both.
+    /// Those of both, of which none is isolated.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
+        self.plugins.extend(others.plugins);
         self
     }
 
     /// One more.
-    pub fn add(&mut self, hash: ArtifactHash, plugin: Arc<dyn Plugin>) {
-        self.0.insert(hash, plugin);
+    pub fn add(&mut self, artifact: &Artifact, plugin: Arc<dyn Plugin>) {
+        self.plugins.insert(artifact.hash.clone(), plugin);
+    }
+
+    /// One more, in a file that stays there.
+    ///
+    /// # Errors
+    /// If it cannot be loaded.
+    pub fn add_file(&mut self, artifact: &Artifact, file: &Path, isolation: Isolation) -> Result<()> {
+        let plugin: Arc<dyn Plugin> = match isolation {
+            Isolation::None => Arc::new(load(file)?),
+            Isolation::Process { memory_limit } => {
+                Arc::new(IsolatedPlugin::new(artifact, file, memory_limit, self.children.clone()))
+            }
+        };
+        self.add(artifact, plugin);
+        Ok(())
     }
 }
 
 impl std::fmt::Debug for JobPlugins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.plugins.keys()).finish()
     }
 }
 
 impl Plugins for JobPlugins {
     fn find(&self, artifact: Option<&Artifact>) -> Result<Arc<dyn Plugin>> {
-        let plugin = artifact.and_then(|artifact| self.0.get(&artifact.hash));
+        let plugin = artifact.and_then(|artifact| self.plugins.get(&artifact.hash));
         plugin.map_or_else(|| NoPlugins.find(artifact), |plugin| Ok(plugin.clone()))
+    }
+
+    fn give_up(&self) {
+        self.children.give_up();
     }
 }

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use serde::Serialize;
 use weir_coordinator::doctor::Finding;
-use weir_core::plugin::Artifact;
+use weir_core::plugin::{Artifact, Isolation};
 use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
     CheckpointInfo, ClusterInfo, CoordinatorInfo, JobAction, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo,
@@ -111,6 +111,10 @@ pub fn job(job: &JobDetail, before: Before<'_>, now: i64, terminal: Terminal) ->
     for artifact in job.graph.iter().flat_map(|graph| graph.artifacts()) {
         let Artifact { name, version, hash, .. } = artifact;
         facts.add("plugin", format!("{name} {version}, SHA-256 {hash}"));
+    }
+    if let Some(Isolation::Process { memory_limit }) = job.graph.as_ref().map(|graph| graph.isolation()) {
+        let at_most = memory_limit.map_or_else(String::new, |limit| format!(", with {} each", bytes(limit)));
+        facts.add("isolation", format!("plugins run in processes of their own{at_most}"));
     }
     let by = job.submitted_by.as_ref().map_or_else(String::new, |by| format!(", by {by}"));
     facts.add("submitted", format!("{} ago{by}", duration(since(now, summary.submitted_at))));

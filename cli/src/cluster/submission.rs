@@ -62,14 +62,33 @@ pub async fn send(client: &mut Client, job: SubmitJob) -> Result<(JobId, Sent)> 
     Ok((job, Sent::Updated))
 }
 
-/// A job that is there keeps its slots unless the user says how many it shall have.
+/// What a job that is there keeps, since the user says nothing else.
+pub struct Keeps {
+    /// Its slots.
+    pub parallelism: bool,
+    /// In which processes its plugins run.
+    pub isolation: bool,
+}
+
+/// Has a job that is there go on as it was set where the user says nothing of it.
 ///
 /// # Errors
-/// If the cluster does not answer.
-pub async fn keep_parallelism(client: &mut Client, job: &mut SubmitJob) -> Result<()> {
+/// If the cluster does not answer, or another version of the job cannot be isolated.
+pub async fn keep(client: &mut Client, job: &mut SubmitJob, keeps: Keeps) -> Result<()> {
     let named = JobRef::Name { namespace: job.namespace.clone(), name: job.name.clone() };
-    match client.call(ClientRequest::DescribeJob { job: named, graph: false }).await {
-        Ok(ClientResponse::Job(there)) => job.parallelism = there.summary.parallelism,
+    let keeps_isolation = keeps.isolation && !job.graph.artifacts().is_empty();
+    if !keeps.parallelism && !keeps_isolation {
+        return Ok(());
+    }
+    match client.call(ClientRequest::DescribeJob { job: named, graph: keeps_isolation }).await {
+        Ok(ClientResponse::Job(there)) => {
+            if keeps.parallelism {
+                job.parallelism = there.summary.parallelism;
+            }
+            if let Some(graph) = there.graph.filter(|_| keeps_isolation) {
+                Arc::make_mut(&mut job.graph).isolate(graph.isolation())?;
+            }
+        }
         // There is none, or it is told when the job is sent.
         Err(error) if error.kind() != ErrorKind::User => return Err(error),
         _ => {}

@@ -21,7 +21,7 @@ use super::moved_state::StateToMove;
 use super::request::{check_name, graph_of, is_number, request};
 use super::rows::Rows;
 use super::select::Select;
-use super::submission::{self, Sent};
+use super::submission::{self, Keeps, Sent};
 use crate::exit::Exit;
 use crate::result::{Output, ResultConnector, Results, output_on};
 use crate::script::Job;
@@ -110,8 +110,12 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
         Some(_) => Vec::new(),
     };
     let mut request = request(&arguments.namespace, job.text()?, &settings, name.clone(), graph);
-    if moved.is_none() && !layers.is_given(registry::PARALLELISM) {
-        submission::keep_parallelism(&mut client, &mut request).await?;
+    if moved.is_none() {
+        let keeps = Keeps {
+            parallelism: !layers.is_given(registry::PARALLELISM),
+            isolation: !layers.is_given(registry::PLUGIN_ISOLATION),
+        };
+        submission::keep(&mut client, &mut request, keeps).await?;
     }
     let send = async |client: &mut Client| match moved {
         None => submission::send(client, request).await,

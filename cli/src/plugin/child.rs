@@ -1,7 +1,6 @@
 //! The child process that loads a plugin, and what it says.
 
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use weir_core::plugin::{Artifact, FunctionSignature, JobDescription, Plugin, Plu
 use weir_core::{Error, Result};
 use weir_plugin_abi::ErrorText;
 use weir_plugin_abi::host::load;
+use weir_worker::isolated::how_it_ended;
 use weir_worker::plugins::{LARGEST_PLUGIN, artifact_hash};
 
 use crate::args::DescribePluginArguments;
@@ -150,24 +150,9 @@ fn answer(name: &str, output: &Output) -> Result<Described> {
         Ok(Ok(described)) if output.status.success() => Ok(described),
         Ok(Err(error)) => Err(ErrorText::into(error)),
         _ => {
-            let how = match output.status.signal() {
-                Some(signal) => format!("signal {signal}{}", signal_name(signal)),
-                None => output.status.to_string(),
-            };
+            let how = how_it_ended(output.status);
             Err(Error::user(format!("the plugin {name} crashed while it described its job: {how}"))
                 .with_help("the job was not run; a crash is not caught, as a panic is"))
         }
-    }
-}
-
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        4 => " (SIGILL)",
-        6 => " (SIGABRT: it has ended itself, or ran out of memory)",
-        7 => " (SIGBUS)",
-        8 => " (SIGFPE)",
-        9 => " (SIGKILL)",
-        11 => " (SIGSEGV: it used memory that is not its own)",
-        _ => "",
     }
 }

@@ -70,6 +70,7 @@ impl Remote {
                 file: None,
                 execute: Some(text.to_owned()),
                 parallelism: self.arguments.parallelism.clone(),
+                isolation: None,
                 define: self.arguments.define.clone(),
                 config: self.arguments.config.clone(),
             },

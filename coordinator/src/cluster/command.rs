@@ -304,6 +304,14 @@ impl Command {
         }
     }
 
+    /// Whether a job's plugins run in processes of their own from here on.
+    pub(super) fn isolates_plugins(&self) -> bool {
+        match self.deed() {
+            Command::SubmitJob { spec, .. } | Command::UpdateJob { spec, .. } => spec.isolates_plugins(),
+            _ => false,
+        }
+    }
+
     /// Whether it is of no use without the other, to earlier versions: a job that waits for state, and that state.
     pub(super) fn is_about_adopted_state(&self) -> bool {
         matches!(self.deed(), Command::SubmitJob { awaits_state: true, .. } | Command::AdoptState { .. })

@@ -12,7 +12,7 @@ use super::{ClusterState, Command, Job};
 
 /// The newest version of commands. A command has the oldest one that has it, so that coordinators of earlier versions read all but
 /// what is new to them, and say of that what it is.
-const COMMAND_FORMAT: u8 = 8;
+const COMMAND_FORMAT: u8 = 9;
 const STATE: Seal = Seal { magic: "weir-cluster", format: 1 };
 /// Of a state in which a job waits for an [`update`](super::Job::update): an earlier version would pass over it, and go on with another
 /// state than the coordinators beside it.
@@ -26,12 +26,16 @@ const STATE_WITH_TOKENS: Seal = Seal { format: 4, ..STATE };
 const STATE_WITH_FUNCTIONS: Seal = Seal { format: 5, ..STATE };
 /// Likewise of a state with jobs whose slots no person decides on.
 const STATE_WITH_SCALING: Seal = Seal { format: 6, ..STATE };
+/// Likewise of a state with jobs whose plugins run in processes of their own: an earlier version would have them run in the workers.
+const STATE_WITH_ISOLATION: Seal = Seal { format: 7, ..STATE };
 const LATER: &str = "run this coordinator with the version of Weir that wrote it, or a later one";
 
 impl Command {
     /// As it stands in the log.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (format, body) = match self {
+            // Earlier versions would have its plugins run in the workers.
+            command if command.isolates_plugins() => (9, json::encode_deep(self)),
             // Earlier versions would leave it to a person how many slots a job has.
             command if command.is_about_scaling() => (8, json::encode_deep(self)),
             // Earlier versions would start a job at the beginning of its input, and do not know what is adopted.
@@ -77,8 +81,11 @@ impl ClusterState {
         let told = |job: &Job| job.submitted_by.is_some() || job.last_action.is_some();
         let calls =
             |job: &Job| job.spec.calls_plugins() || job.update.as_ref().is_some_and(|spec| spec.calls_plugins());
+        let isolates =
+            |job: &Job| job.spec.isolates_plugins() || job.update.as_ref().is_some_and(|spec| spec.isolates_plugins());
         let scaled = |job: &Job| job.scaling.is_some() || !job.scaling_decisions.is_empty();
         let seal = match self {
+            _ if self.jobs.values().any(isolates) => STATE_WITH_ISOLATION,
             _ if self.jobs.values().any(scaled) => STATE_WITH_SCALING,
             _ if self.jobs.values().any(calls)
                 || self.namespaces.values().any(|namespace| names_plugins(&namespace.catalog.statements)) =>
@@ -99,10 +106,16 @@ impl ClusterState {
     /// A data error if a byte has changed, a user error if a later version of Weir wrote it.
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let name = format!("the cluster's state {name}");
-        let opened = [STATE, STATE_WITH_UPDATES, STATE_WITH_CATALOGS, STATE_WITH_TOKENS, STATE_WITH_FUNCTIONS]
-            .iter()
-            .find_map(|seal| seal.open(bytes, &name, LATER).ok());
-        let body = opened.map_or_else(|| STATE_WITH_SCALING.open(bytes, &name, LATER), Ok)?;
+        let earlier = [
+            STATE,
+            STATE_WITH_UPDATES,
+            STATE_WITH_CATALOGS,
+            STATE_WITH_TOKENS,
+            STATE_WITH_FUNCTIONS,
+            STATE_WITH_SCALING,
+        ];
+        let opened = earlier.iter().find_map(|seal| seal.open(bytes, &name, LATER).ok());
+        let body = opened.map_or_else(|| STATE_WITH_ISOLATION.open(bytes, &name, LATER), Ok)?;
         json::decode(body, "its content")
             .map_err(|error| Error::data(format!("{name} is damaged: it is not what it should be")).with_source(error))
     }

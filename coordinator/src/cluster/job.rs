@@ -243,6 +243,11 @@ impl JobSpec {
         !self.graph.functions().is_empty() || self.has_tables_of_plugins()
     }
 
+    /// Whether its plugins run in processes of their own.
+    pub fn isolates_plugins(&self) -> bool {
+        !self.graph.isolation().is_none()
+    }
+
     /// Whether it reads or writes tables by code of plugins.
     pub(super) fn has_tables_of_plugins(&self) -> bool {
         self.graph.nodes().iter().any(|node| node.spec.operator.plugin_table().is_some())

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, ErrorKind, JobId, Marker, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, ToWorker};
+use weir_proto::version;
 
 use super::attempt::{Part, is_ended, is_ready, is_running};
 use super::checkpoints::last_marker;
@@ -74,6 +75,10 @@ impl Leader {
     pub(super) fn deploy(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let Some(execution) = &job.execution else { return };
+        if let Some(worker) = self.without_isolation(job, execution) {
+            let report = format!("worker {worker} is too old to run plugins in processes of their own");
+            return self.fail(context, id, job.attempt, Some(ErrorKind::Environment), report);
+        }
         let Some(live) = self.jobs.attempt_mut(id).filter(|live| live.number == job.attempt) else { return };
         let mut order = None;
         for (placed, part) in live.placement.workers.iter().zip(&mut live.parts) {
@@ -89,6 +94,18 @@ impl Leader {
             }
             context.send(session, ToWorker::Deploy(order.clone()));
         }
+    }
+
+    /// A worker of an attempt that would run plugins in its own process where the job does not want that.
+    fn without_isolation(&self, job: &Job, execution: &Execution) -> Option<WorkerId> {
+        let understands = |session| {
+            self.sessions.get(session).is_none_or(|known| known.hello.protocol >= version::ISOLATES)
+        };
+        let mut workers = execution.placement.workers.iter().filter(|_| job.spec.isolates_plugins());
+        let old = workers.find(|placed| {
+            self.sessions.of(&placed.worker, placed.incarnation).is_some_and(|session| !understands(session))
+        });
+        old.map(|placed| placed.worker.clone())
     }
 
     /// An attempt has come to another phase on a worker.

@@ -8,12 +8,14 @@
 //! - `identity`: the uid, from what a node computes
 //! - `place`: where a node stands, in words that survive an edit of the query
 //! - `calls`: the functions that a job calls
+//! - `isolated`: which plugins of a job can run in processes of their own
 //! - `changelog`: what the rows of a stream are to those before them
 //! - `join_spread`: how the rows of a join find each other
 
 mod calls;
 mod changelog;
 mod identity;
+mod isolated;
 mod join_spread;
 mod over;
 mod place;
@@ -38,7 +40,7 @@ pub use self::spec::{
 };
 pub use self::updating_over::{FramedCall, FramedFunction, OverBound, OverRows, UpdatingOverSpec};
 use crate::connector::rejected_schema;
-use crate::plugin::{Artifact, PluginFunction, PluginSpec};
+use crate::plugin::{Artifact, Isolation, PluginFunction, PluginSpec};
 use crate::source::announcement_schema;
 use crate::{Collector, Error, NodeId, OperatorUid, Result, TableSpec};
 
@@ -49,6 +51,9 @@ pub struct JobGraph {
     /// Those of plugins that expressions call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     functions: Vec<PluginFunction>,
+    /// What keeps the code of its plugins apart.
+    #[serde(default, skip_serializing_if = "Isolation::is_none")]
+    isolation: Isolation,
     #[serde(skip)]
     by_uid: HashMap<OperatorUid, NodeId>,
 }
@@ -370,7 +375,7 @@ impl JobGraph {
     /// Whether both do the same in the same way: nothing is different, not even what is no identity.
     pub fn runs_like(&self, other: &JobGraph) -> bool {
         self.nodes.len() == other.nodes.len()
-            && self.functions == other.functions
+            && (&self.functions, self.isolation) == (&other.functions, other.isolation)
             && self.nodes.iter().zip(&other.nodes).all(|(one, other)| {
                 one.uid == other.uid
                     && one.spec.operator == other.spec.operator

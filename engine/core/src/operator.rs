@@ -195,7 +195,7 @@ pub trait Operator: Send {
 }
 
 /// Whether rows of an operator wait for answers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outstanding {
     /// None does.
     #[default]
@@ -207,7 +207,7 @@ pub enum Outstanding {
 }
 
 /// What an operator learns when it opens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OpenContext {
     /// Keys that this subtask owns.
     pub range: HashRange,

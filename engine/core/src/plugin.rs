@@ -14,6 +14,7 @@
 //! - `artifact`: a plugin as a file, known by its content
 //! - `description`: a job as a plugin describes it
 //! - `function`: what SQL calls
+//! - `isolation`: where the code runs
 //! - `spec`: what a node of the graph is told
 //! - `table`: sources and sinks
 //! - `plugins`: where plugins are found
@@ -21,6 +22,7 @@
 mod artifact;
 mod description;
 mod function;
+mod isolation;
 mod plugins;
 mod spec;
 mod table;
@@ -35,6 +37,7 @@ pub use self::description::{JobDescription, JobStep, OperatorStep, SideOutput, S
 pub use self::function::{
     AggregateFunction, AggregateGroup, FunctionCode, FunctionKind, FunctionSignature, PluginFunction, ScalarFunction,
 };
+pub use self::isolation::Isolation;
 pub use self::plugins::{Linked, NoPlugins, Plugins};
 pub use self::spec::{PluginInput, PluginSpec, Spread, check_dropped};
 pub use self::table::{

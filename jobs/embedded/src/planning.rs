@@ -16,7 +16,7 @@ use crate::settings::{AggregatePhases, Settings};
 /// # Errors
 /// If it asks for what does not exist or cannot run as a stream, with the place.
 pub fn plan(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<Plan> {
-    weir_sql::plan(script, connectors, &options(settings, None, BTreeMap::new()))
+    isolated(weir_sql::plan(script, connectors, &options(settings, None, BTreeMap::new()))?, settings)
 }
 
 /// Plans a script for other processes, which have other working directories than this one: paths start in `directory`. `result` are the
@@ -31,7 +31,12 @@ pub fn plan_elsewhere(
     directory: PathBuf,
     result: BTreeMap<String, String>,
 ) -> Result<Plan> {
-    weir_sql::plan(script, connectors, &options(settings, Some(directory), result))
+    isolated(weir_sql::plan(script, connectors, &options(settings, Some(directory), result))?, settings)
+}
+
+fn isolated(mut plan: Plan, settings: &Settings) -> Result<Plan> {
+    plan.graph.as_mut().map_or(Ok(()), |graph| graph.isolate(settings.isolation))?;
+    Ok(plan)
 }
 
 fn options(settings: &Settings, directory: Option<PathBuf>, result_options: BTreeMap<String, String>) -> PlanOptions {

@@ -1,6 +1,8 @@
 //! Counts rows by key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, UInt64Array};
@@ -17,20 +19,23 @@ use crate::{Fault, count_output};
 /// How often each word has come.
 pub struct Count {
     fault: Option<Fault>,
+    /// What is there if it has happened, and does not happen again.
+    once: Option<PathBuf>,
     /// By hash, then word.
     counts: BTreeMap<(u64, String), i64>,
     changed: BTreeSet<(u64, String)>,
 }
 
 impl Count {
-    /// One that has seen nothing. `config` names what goes wrong, if anything.
+    /// One that has seen nothing. `config` names what goes wrong, if anything, and a file that is written then if it is to go wrong once.
     ///
     /// # Errors
     /// If there is no such fault.
     pub fn new(config: &[u8]) -> Result<Self> {
         let text = str::from_utf8(config).map_err(|_| Error::user("the fault has no name"))?;
-        let fault = (!text.is_empty()).then(|| text.parse()).transpose()?;
-        Ok(Self { fault, counts: BTreeMap::new(), changed: BTreeSet::new() })
+        let (fault, once) = text.split_once('\n').map_or((text, None), |(fault, once)| (fault, Some(once.into())));
+        let fault = (!fault.is_empty()).then(|| fault.parse()).transpose()?;
+        Ok(Self { fault, once, counts: BTreeMap::new(), changed: BTreeSet::new() })
     }
 }
 
@@ -73,7 +78,8 @@ impl Operator for Count {
     }
 
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        if let Some(fault) = self.fault {
+        let is_first = |file: &PathBuf| File::create_new(file).is_ok();
+        if let Some(fault) = self.fault.filter(|_| self.once.as_ref().is_none_or(is_first)) {
             fault.happen()?;
         }
         let records = batch.into_appended()?;

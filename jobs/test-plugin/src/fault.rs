@@ -18,9 +18,14 @@ pub enum Fault {
     Segfault,
     /// It does not come back.
     Loop,
+    /// It ends the process as if all were well.
+    Exit,
+    /// It takes memory, up to a GiB.
+    Memory,
 }
 
-const ALL: [Fault; 5] = [Fault::Error, Fault::Panic, Fault::Abort, Fault::Segfault, Fault::Loop];
+const ALL: [Fault; 7] =
+    [Fault::Error, Fault::Panic, Fault::Abort, Fault::Segfault, Fault::Loop, Fault::Exit, Fault::Memory];
 
 impl Fault {
     /// Does it.
@@ -43,6 +48,12 @@ impl Fault {
             Self::Loop => loop {
                 std::thread::yield_now();
             },
+            #[expect(clippy::disallowed_methods, reason = "it is what must not be done")]
+            Self::Exit => std::process::exit(3),
+            Self::Memory => {
+                let taken: Vec<Vec<u8>> = (0..1024).map(|_| vec![1; 1 << 20]).collect();
+                Err(Error::data(format!("there were {} MiB of memory", std::hint::black_box(taken).len())))
+            }
         }
     }
 }
@@ -55,6 +66,8 @@ impl fmt::Display for Fault {
             Self::Abort => "abort",
             Self::Segfault => "segfault",
             Self::Loop => "loop",
+            Self::Exit => "exit",
+            Self::Memory => "memory",
         })
     }
 }

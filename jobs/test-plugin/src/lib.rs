@@ -49,10 +49,11 @@ impl Plugin for TestPlugin {
         PluginInfo { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
     }
 
-    /// Arguments: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in `process`.
+    /// Arguments: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in
+    /// `process`; `once`, a file that is there from its first time on, so that there is no second.
     fn job(&self, arguments: &BTreeMap<String, String>) -> Result<JobDescription> {
         if let Some(unknown) =
-            arguments.keys().find(|name| !["input", "output", "watch", "fault", "where"].contains(&name.as_str()))
+            arguments.keys().find(|name| !["input", "output", "watch", "fault", "where", "once"].contains(&name.as_str()))
         {
             return Err(
                 Error::user(format!("there is no argument `{unknown}`")).with_help("it takes `input` and `output`")
@@ -77,7 +78,8 @@ impl Plugin for TestPlugin {
             argument("input")?.replace('\'', "''"),
             argument("output")?.replace('\'', "''"),
         );
-        let fault = fault.map(|fault| fault.to_string().into_bytes()).unwrap_or_default();
+        let once = arguments.get("once").map(|file| format!("\n{file}")).unwrap_or_default();
+        let fault = fault.map(|fault| format!("{fault}{once}").into_bytes()).unwrap_or_default();
         Ok(JobDescription {
             name: "counted-words".into(),
             steps: vec![

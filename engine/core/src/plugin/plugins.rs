@@ -13,6 +13,9 @@ pub trait Plugins: Send + Sync + fmt::Debug {
     /// # Errors
     /// An environment error if it is not here, a user error if it cannot be used.
     fn find(&self, artifact: Option<&Artifact>) -> Result<Arc<dyn Plugin>>;
+
+    /// Nobody waits for the job any more. Calls that are under way outside of this process end with an error, and none begins.
+    fn give_up(&self) {}
 }
 
 /// A process without plugins.

@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use layers::{Layers, Origin};
 pub use script::apply_settings;
 use value::Value;
+use weir_core::plugin::Isolation;
 use weir_core::{Error, Result};
 
 /// The settings of one run, resolved.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub aggregate_phases: AggregatePhases,
     /// `pipeline.late-rows.table`.
     pub late_rows_table: Option<String>,
+    /// `plugin.isolation` and `plugin.memory-limit`.
+    pub isolation: Isolation,
     /// `restart-strategy.*`.
     pub restart: Restart,
     /// `client.coordinators`.
@@ -166,6 +169,12 @@ impl Settings {
                 _ => AggregatePhases::Auto,
             },
             late_rows_table: text(registry::LATE_ROWS_TABLE),
+            isolation: match present(registry::PLUGIN_ISOLATION).text().as_str() {
+                "process" => {
+                    Isolation::Process { memory_limit: layers.get(registry::PLUGIN_MEMORY_LIMIT).map(Value::size) }
+                }
+                _ => Isolation::None,
+            },
             restart: Restart {
                 attempts: match present(registry::RESTART).text().as_str() {
                     "none" => Some(0),

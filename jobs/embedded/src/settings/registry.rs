@@ -82,6 +82,10 @@ pub const STATE_TTL: &str = "table.exec.state.ttl";
 pub const STATE_TTL_TIME: &str = "table.exec.state.ttl-time";
 /// Key of the aggregation strategy.
 pub const AGGREGATE_PHASES: &str = "table.optimizer.agg-phase-strategy";
+/// Key of where the code of plugins runs.
+pub const PLUGIN_ISOLATION: &str = "plugin.isolation";
+/// Key of the memory that it may take there.
+pub const PLUGIN_MEMORY_LIMIT: &str = "plugin.memory-limit";
 /// Key of what happens after a failure.
 pub const RESTART: &str = "restart-strategy.type";
 /// Key of the number of failures in a row.
@@ -275,6 +279,26 @@ pub const SETTINGS: &[Setting] = &[
         default: Default::Computed("the name of the script's file"),
         flag: None,
         doc: "Name of the job in messages.",
+    },
+    Setting {
+        key: PLUGIN_ISOLATION,
+        aliases: &[],
+        kind: Kind::Choice(&["none", "process"]),
+        default: Default::Value("none"),
+        flag: Some("--isolation"),
+        doc: "Where the operators of a plugin run: in the process that runs the job, or, with 'process', in a child process for each of \
+              their subtasks. What ends such a process (an abort, a segmentation fault, no memory) fails the attempt of this job alone, \
+              with the reason, and it goes on from its last checkpoint. Rows are copied into the child and back. Functions, sources and \
+              sinks of plugins cannot run there.",
+    },
+    Setting {
+        key: PLUGIN_MEMORY_LIMIT,
+        aliases: &[],
+        kind: Kind::Size,
+        default: Default::Computed("as much as the system gives"),
+        flag: None,
+        doc: "How much memory a plugin may allocate in a process of its own ('plugin.isolation' = 'process'). One that wants more is ended: \
+              what allocates fails there.",
     },
     Setting {
         key: RESTART_ATTEMPTS,

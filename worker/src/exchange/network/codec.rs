@@ -5,7 +5,7 @@
 //! What is read here comes from outside: nothing is allocated before its size was checked, and whatever is not understood
 //! is an error.
 
-mod rows;
+pub(crate) mod rows;
 
 use arrow::buffer::Buffer;
 use bytes::Bytes;

@@ -17,7 +17,7 @@
 //! starts no threads, and does nothing in an order that chance decides.
 
 mod carry;
-mod codec;
+pub(crate) mod codec;
 mod connection;
 mod frame;
 mod hub;

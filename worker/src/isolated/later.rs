@@ -1,0 +1,123 @@
+//! The second socket of a plugin's process, as its parent sees it: what is told while calls go on. A thread reads it: wakers are woken, and pieces of
+//! captured rows go to whoever waits for them.
+
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::Waker;
+
+use weir_core::{Batch, Error, Result};
+
+use super::protocol;
+use super::wire::{self, Receiver, Sender};
+
+/// What a process tells while calls go on.
+pub struct Later {
+    sender: Mutex<Sender>,
+    listener: Arc<Mutex<Listener>>,
+}
+
+#[derive(Default)]
+struct Listener {
+    waker: Option<Waker>,
+    /// Who waits for captured rows: one at a time.
+    made: Option<mpsc::Sender<Told>>,
+    has_ended: bool,
+}
+
+/// A message about captured rows.
+type Told = (protocol::Later, Option<Batch>);
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Later {
+    /// Begins to listen, until the process closes the socket.
+    ///
+    /// # Errors
+    /// If there is no thread for it.
+    pub fn listen(socket: UnixStream) -> Result<Self> {
+        let (sender, receiver) = wire::split(socket)?;
+        let listener = Arc::new(Mutex::new(Listener::default()));
+        let heard = listener.clone();
+        let thread = std::thread::Builder::new().name("weir-child-later".into());
+        let thread = thread.spawn(move || listen(receiver, &heard));
+        // It ends with the process.
+        thread.map(drop).map_err(|error| Error::environment("a thread cannot be started").with_source(error))?;
+        Ok(Self { sender: Mutex::new(sender), listener })
+    }
+
+    /// Who is woken from here on; `None`: nobody.
+    pub fn wake(&self, waker: Option<Waker>) {
+        held(&self.listener).waker = waker;
+    }
+
+    /// Has the process make captured rows, and gives each piece to `take`: its rows, and whether they say which keys are gone.
+    ///
+    /// # Errors
+    /// What has gone wrong in the process; `None` if it is gone.
+    pub fn make(&self, number: u64, mut take: impl FnMut(Batch, bool) -> Result<()>) -> Result<Option<()>> {
+        // Held until all are there: pieces do not say whose they are.
+        let mut sender = held(&self.sender);
+        let (made, pieces) = mpsc::channel();
+        {
+            let mut listener = held(&self.listener);
+            if listener.has_ended {
+                return Ok(None);
+            }
+            listener.made = Some(made);
+        }
+        if sender.send(&protocol::Kept::Make(number), None).is_err() {
+            return Ok(None);
+        }
+        let mut taken = Ok(());
+        while let Ok(told) = pieces.recv() {
+            match told {
+                // The others come all the same.
+                (protocol::Later::Piece { deletes }, Some(rows)) if taken.is_ok() => taken = take(rows, deletes),
+                (protocol::Later::Made, _) => return taken.map(Some),
+                (protocol::Later::Failed(error), _) => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lets go of captured rows.
+    pub fn forget(&self, number: u64) {
+        // With a process that is gone they are too.
+        let _ = held(&self.sender).send(&protocol::Kept::Forget(number), None);
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        // The thread has a share of the socket, which would keep it open. One that is closed already is what is wanted.
+        let _ = held(&self.sender).socket().shutdown(Shutdown::Both);
+    }
+}
+
+fn listen(mut receiver: Receiver, listener: &Mutex<Listener>) {
+    while let Ok(Some((told, rows))) = receiver.receive::<protocol::Later>() {
+        let listener = held(listener);
+        match told {
+            protocol::Later::Woken => {
+                let waker = listener.waker.clone();
+                drop(listener);
+                waker.inspect(Waker::wake_by_ref);
+            }
+            told => {
+                // Somebody waits, or has given up.
+                let _ = listener.made.as_ref().map(|made| made.send((told, rows)));
+            }
+        }
+    }
+    let mut listener = held(listener);
+    listener.has_ended = true;
+    listener.made = None;
+    // Whoever asks for answers hears that there will be none.
+    let waker = listener.waker.take();
+    drop(listener);
+    waker.inspect(Waker::wake_by_ref);
+}

@@ -1,0 +1,259 @@
+//! An operator whose calls go to a child, and are waited for.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::task::Waker;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use weir_core::plugin::OperatorRequest;
+use weir_core::{
+    Batch, Capture, CapturedRows, Collector, Error, EventTime, OpenContext, Operator, Outstanding, Result, StateRows,
+    TableSchema,
+};
+
+use super::protocol::{Bound, Call, Captured};
+use super::wire::Rows;
+use super::{GRACE, Lease, Outcome};
+
+/// The stream of the wire that rows of this input, or of this table, belong to.
+fn of_input(ordinal: usize) -> u32 {
+    u32::try_from(ordinal).unwrap_or(u32::MAX) << 1
+}
+
+fn of_table(table: usize) -> u32 {
+    of_input(table) | 1
+}
+
+/// An operator in a child.
+pub struct IsolatedOperator {
+    lease: Arc<Lease>,
+    tables: Vec<TableSchema>,
+    /// How it stood behind the last call.
+    outstanding: Outstanding,
+    /// What went wrong in a call that cannot fail, until one that can.
+    failed: RefCell<Option<Error>>,
+}
+
+/// Waits for a child. Other subtasks of this thread go on elsewhere.
+fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
+    }
+}
+
+impl IsolatedOperator {
+    /// Has a child make an operator.
+    ///
+    /// # Errors
+    /// If the plugin cannot make it, or the child ends.
+    pub(super) fn new(lease: Lease, request: &OperatorRequest) -> Result<Self> {
+        let made = waiting(|| lease.call(&Call::Make(request.clone()), None, &mut |_, _| ()))?;
+        let Outcome { value: tables, outstanding, .. } = made;
+        Ok(Self { lease: Arc::new(lease), tables, outstanding, failed: RefCell::default() })
+    }
+
+    /// A call that emits nothing and changes nothing of what is outstanding.
+    fn ask<T: DeserializeOwned>(&self, call: &Call, rows: Option<Rows<'_>>) -> Result<T> {
+        self.failed.borrow_mut().take().map_or(Ok(()), Err)?;
+        waiting(|| self.lease.call(call, rows, &mut |_, _| ())).map(|outcome| outcome.value)
+    }
+
+    /// A call that may emit.
+    fn call<T: DeserializeOwned>(&mut self, call: &Call, rows: Option<Rows<'_>>, out: &mut Collector) -> Result<T> {
+        self.failed.borrow_mut().take().map_or(Ok(()), Err)?;
+        let mut emitted = Vec::new();
+        let outcome = waiting(|| self.lease.call(call, rows, &mut |port, batch| emitted.push((port, batch))))?;
+        emitted.into_iter().for_each(|(port, batch)| out.emit_to(port, batch));
+        out.count_late(usize::try_from(outcome.late).unwrap_or(usize::MAX));
+        self.outstanding = outcome.outstanding;
+        Ok(outcome.value)
+    }
+
+    fn bound(&self, which: Bound, table: usize, time: EventTime) -> Option<EventTime> {
+        self.ask(&Call::Bound { which, table, time }, None).unwrap_or_else(|error| {
+            self.failed.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+
+    /// The key hashes of rows that it holds.
+    fn hashes(&mut self) -> Result<UInt64Array> {
+        let mut hashes = Vec::new();
+        waiting(|| self.lease.call::<()>(&Call::Hashes, None, &mut |_, batch| hashes.push(batch)))?;
+        let Some(batch) = hashes.pop() else { return Ok(UInt64Array::from(Vec::<u64>::new())) };
+        let columns = batch.records().columns();
+        let column = columns.first().and_then(|column| column.as_primitive_opt::<UInt64Type>());
+        column.cloned().ok_or_else(|| Error::environment("a plugin's process has sent no hashes"))
+    }
+}
+
+impl Drop for IsolatedOperator {
+    fn drop(&mut self) {
+        let child = self.lease.child();
+        child.later.wake(None);
+        if child.patience(Some(GRACE)).is_err() {
+            return;
+        }
+        // One that cannot drop its operator has no other.
+        let dropped = self.lease.call::<()>(&Call::Drop, None, &mut |_, _| ());
+        if dropped.is_ok() && child.patience(None).is_ok() {
+            child.is_idle.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+/// Captured rows that are in the child, until they are made or dropped.
+struct Kept {
+    lease: Arc<Lease>,
+    number: u64,
+    schema: SchemaRef,
+    made: bool,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if !self.made {
+            self.lease.child().later.forget(self.number);
+        }
+    }
+}
+
+impl Kept {
+    fn make(mut self) -> Result<Vec<StateRows>> {
+        self.made = true;
+        let mut pieces = Vec::new();
+        let (child, schema) = (self.lease.child(), &self.schema);
+        let made = child.later.make(self.number, |rows, deletes| {
+            pieces.push(piece(rows, deletes, schema)?);
+            Ok(())
+        });
+        match made? {
+            Some(()) => Ok(pieces),
+            None => Err(child.process.why(Error::environment("captured rows were not made"))),
+        }
+    }
+}
+
+/// Rows of a table, behind whose columns stand their hashes, and maybe whether they are gone.
+fn piece(rows: Batch, deletes: bool, schema: &SchemaRef) -> Result<StateRows> {
+    let broken = || Error::environment("captured rows of a plugin are not those of its table");
+    let rows = rows.into_appended()?;
+    let (mut columns, length) = (rows.columns().to_vec(), rows.num_rows());
+    let deleted = match deletes {
+        false => None,
+        true => {
+            let column = columns.pop().ok_or_else(broken)?;
+            Some(column.as_boolean_opt().ok_or_else(broken)?.clone())
+        }
+    };
+    let hashes = columns.pop().ok_or_else(broken)?.as_primitive_opt::<UInt64Type>().ok_or_else(broken)?.clone();
+    let options = RecordBatchOptions::new().with_row_count(Some(length));
+    let rows = RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|error| broken().with_source(error))?;
+    Ok(StateRows { rows, hashes, deleted })
+}
+
+/// Rows with further columns behind them.
+pub(super) fn with_columns(rows: &RecordBatch, behind: Vec<(DataType, ArrayRef)>) -> Result<Batch> {
+    let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
+    let mut columns = rows.columns().to_vec();
+    for (data_type, column) in behind {
+        fields.push(Arc::new(Field::new("", data_type, true)));
+        columns.push(column);
+    }
+    Ok(Batch::append(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?))
+}
+
+/// Hashes as rows.
+pub(super) fn of_hashes(hashes: UInt64Array) -> Result<Batch> {
+    let rows = RecordBatch::new_empty(Arc::new(Schema::empty()));
+    with_columns(&rows, vec![(DataType::UInt64, Arc::new(hashes))])
+}
+
+impl Operator for IsolatedOperator {
+    fn tables(&self) -> Vec<TableSchema> {
+        self.tables.clone()
+    }
+
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.ask(&Call::Open(context.clone()), None)
+    }
+
+    fn load(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
+        let rows = with_columns(rows, vec![(DataType::UInt64, Arc::new(hashes.clone()))])?;
+        self.ask(&Call::Load { table }, Some((of_table(table), &rows)))
+    }
+
+    fn expired(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
+        self.bound(Bound::Expired, table, watermark)
+    }
+
+    fn due(&self, table: usize, time: EventTime) -> Option<EventTime> {
+        self.bound(Bound::Due, table, time)
+    }
+
+    fn settled(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
+        self.bound(Bound::Settled, table, watermark)
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        // In two steps: to ask about each would take a call of this process for each.
+        let hashes: UInt64Array = self.hashes()?.values().iter().copied().filter(|hash| leaves(*hash)).collect();
+        self.ask(&Call::Evict, Some((u32::MAX, &of_hashes(hashes)?)))
+    }
+
+    fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
+        let now = out.now();
+        self.call(&Call::Process { ordinal, now }, Some((of_input(ordinal), &batch)), out)
+    }
+
+    fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.call(&Call::Watermark { time, now: out.now() }, None, out)
+    }
+
+    fn tick(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.call(&Call::Tick { now: out.now() }, None, out)
+    }
+
+    fn outstanding(&self) -> Outstanding {
+        self.outstanding
+    }
+
+    fn wake_by(&mut self, waker: &Waker) -> Result<()> {
+        self.lease.child().later.wake(Some(waker.clone()));
+        // What waits in the state is asked for now.
+        self.call(&Call::WakeBy, None, &mut Collector::new(0))
+    }
+
+    fn answers(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.call(&Call::Answers { now: out.now() }, None, out)
+    }
+
+    fn release(&mut self, out: &mut Collector) -> Result<()> {
+        self.call(&Call::Release { now: out.now() }, None, out)
+    }
+
+    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        self.call(&Call::Flush { now: out.now() }, None, out)
+    }
+
+    fn capture(&mut self) -> Result<Vec<Capture>> {
+        let captured: Vec<Captured> = self.ask(&Call::Capture, None)?;
+        let kept = captured.into_iter().zip(&self.tables).map(|(Captured { number, expired }, table)| {
+            let kept = Kept { lease: self.lease.clone(), number, schema: table.schema.clone(), made: false };
+            Capture { rows: Box::new(move || kept.make()) as CapturedRows, expired }
+        });
+        Ok(kept.collect())
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.ask(&Call::StateBytes, None).unwrap_or_else(|error| {
+            self.failed.borrow_mut().get_or_insert(error);
+            0
+        })
+    }
+}

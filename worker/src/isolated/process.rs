@@ -1,0 +1,198 @@
+//! A plugin's process as its parent sees it: how it is started, what it writes on standard error, how it has ended.
+//!
+//! A thread of its own starts it, reads what it writes, and waits for its end. It has to live as long as the child: the child is told to die with the
+//! *thread* that has started it (`PR_SET_PDEATHSIG`).
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{PipeReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tracing::info;
+use weir_core::{Error, Result};
+
+/// How long a process may take to end that has nothing to do any more.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// How long the end of a process whose socket has broken may take to be noticed.
+const NOTICE: Duration = Duration::from_secs(2);
+/// Bytes that are kept of what a process has written last.
+const LAST_WORDS: usize = 2048;
+
+/// What a process has in its environment, if its parent has it: what no secret is in.
+const PASSED_ON: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "RUST_BACKTRACE",
+    "RUST_MIN_STACK",
+];
+
+/// A child process, which has ended when this is dropped.
+pub struct Process {
+    /// Whose code it runs, for people.
+    plugin: String,
+    pid: Pid,
+    ending: Arc<Ending>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How a process has ended, once it has.
+#[derive(Default)]
+struct Ending {
+    status: Mutex<Option<ExitStatus>>,
+    ended: Condvar,
+    last_words: Mutex<VecDeque<u8>>,
+}
+
+impl Process {
+    /// Starts a process, in a group of its own.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(mut command: Command, plugin: String) -> Result<Self> {
+        let no_process =
+            |error| Error::environment(format!("a process for the plugin {plugin} cannot be started")).with_source(error);
+        let (reader, writer) = std::io::pipe().map_err(no_process)?;
+        command.stderr(writer).process_group(0).env_clear();
+        command.envs(std::env::vars_os().filter(|(name, _)| PASSED_ON.iter().any(|known| OsString::from(known) == *name)));
+        let ending = Arc::new(Ending::default());
+        let (tell, told) = mpsc::sync_channel(1);
+        let (ends, name) = (ending.clone(), plugin.clone());
+        let thread = std::thread::Builder::new().name("weir-child".into()).spawn(move || {
+            let spawned = command.spawn();
+            // It holds the other end of the pipe, whose end would never be seen.
+            drop(command);
+            match spawned {
+                Ok(child) => {
+                    let pid = Pid::from_child(&child);
+                    // It is waited for.
+                    let _ = tell.send(Ok(pid));
+                    ends.watch(child, pid, reader, &name);
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
+        });
+        let thread = Some(thread.map_err(no_process)?);
+        let pid = told.recv().map_err(|_| Error::internal("a thread has ended early"))?.map_err(no_process)?;
+        Ok(Self { plugin, pid, ending, thread })
+    }
+
+    /// Ends it, and what it has started, at once.
+    pub fn kill(&self) {
+        self.ending.kill(self.pid);
+    }
+
+    /// Why its socket has failed with that error: it has ended, or else is killed, since what comes next is not known.
+    pub fn why(&self, failed: Error) -> Error {
+        let Some(status) = self.ending.wait(NOTICE) else {
+            self.kill();
+            return failed.context(format!("the process of the plugin {} is not understood", self.plugin));
+        };
+        let how = how_it_ended(status);
+        let error = Error::environment(format!("the process of the plugin {} has ended: {how}", self.plugin));
+        match self.ending.last_words() {
+            words if words.is_empty() => error,
+            words => error.with_source(format!("it has written at last: {words}")),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ending.wait(GRACE).is_none() {
+            self.kill();
+        }
+        // It panics nowhere, and what it has found is known.
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Ending {
+    fn status(&self) -> MutexGuard<'_, Option<ExitStatus>> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what the child writes, and waits until it has ended.
+    fn watch(&self, mut child: Child, pid: Pid, mut stderr: PipeReader, plugin: &str) {
+        let (mut bytes, mut line) = ([0; 4096], Vec::new());
+        while let Ok(read @ 1..) = stderr.read(&mut bytes) {
+            self.heard(&bytes[..read]);
+            for byte in &bytes[..read] {
+                match byte {
+                    b'\n' => tell(plugin, &std::mem::take(&mut line)),
+                    _ if line.len() < LAST_WORDS => line.push(*byte),
+                    _ => {}
+                }
+            }
+        }
+        tell(plugin, &line);
+        // Its number is its own until it is waited for, which is done when nobody can want to kill it any more.
+        while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {}
+        let mut status = self.status();
+        // What it has started is of no use without it; there may be none.
+        let _ = kill_process_group(pid, Signal::KILL);
+        *status = Some(child.wait().unwrap_or_default());
+        self.ended.notify_all();
+    }
+
+    fn heard(&self, bytes: &[u8]) {
+        let mut last = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        last.extend(bytes);
+        let surplus = last.len().saturating_sub(LAST_WORDS);
+        last.drain(..surplus);
+    }
+
+    fn last_words(&self) -> String {
+        let last = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes: Vec<u8> = last.iter().copied().collect();
+        String::from_utf8_lossy(&bytes).trim().to_owned()
+    }
+
+    fn kill(&self, pid: Pid) {
+        // Held, so that the number does not become another process's meanwhile.
+        let status = self.status();
+        if status.is_none() {
+            // It may have ended just now.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+
+    /// How it has ended, if it does within this time.
+    fn wait(&self, patience: Duration) -> Option<ExitStatus> {
+        let waited = self.ended.wait_timeout_while(self.status(), patience, |status| status.is_none());
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+fn tell(plugin: &str, line: &[u8]) {
+    if !line.is_empty() {
+        info!(plugin, line = %String::from_utf8_lossy(line), "a plugin has written to standard error");
+    }
+}
+
+/// The end of a process, for people.
+pub fn how_it_ended(status: ExitStatus) -> String {
+    let Some(signal) = status.signal() else { return status.to_string() };
+    let name = match signal {
+        4 => " (SIGILL)",
+        6 => " (SIGABRT: it has ended itself, or ran out of memory)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL: it was killed, or the system ran out of memory)",
+        11 => " (SIGSEGV: it used memory that is not its own)",
+        15 => " (SIGTERM)",
+        _ => "",
+    };
+    format!("signal {signal}{name}")
+}

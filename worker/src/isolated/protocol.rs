@@ -1,0 +1,118 @@
+//! What a worker and a plugin's process say to each other.
+//!
+//! Both are the same program, so there are no versions of it.
+
+use serde::{Deserialize, Serialize};
+use weir_core::plugin::OperatorRequest;
+use weir_core::{EventTime, OpenContext, OutputPort, Outstanding};
+use weir_plugin_abi::ErrorText;
+
+/// What the worker asks for, one after the other. Times called `now` are the processing time of the call.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Call {
+    /// Make this operator, the only one. Answered with its tables.
+    Make(OperatorRequest),
+    /// `Operator::open`.
+    Open(OpenContext),
+    /// `Operator::load`. With the rows, whose last column are the hashes.
+    Load {
+        /// Position of the table.
+        table: usize,
+    },
+    /// `Operator::expired`, `due` or `settled`.
+    Bound {
+        /// Which of them.
+        which: Bound,
+        /// Position of the table.
+        table: usize,
+        /// What is asked about.
+        time: EventTime,
+    },
+    /// The key hashes that `Operator::evict` would ask about. Answered with rows of one column, and without if there are none.
+    Hashes,
+    /// `Operator::evict`. With rows of one column, the hashes that leave.
+    Evict,
+    /// `Operator::process`. With the rows.
+    Process {
+        /// Which input they came on.
+        ordinal: usize,
+        now: i64,
+    },
+    /// `Operator::watermark`.
+    Watermark { time: EventTime, now: i64 },
+    /// `Operator::tick`.
+    Tick { now: i64 },
+    /// `Operator::wake_by`. What it wakes is told by [`Later::Woken`].
+    WakeBy,
+    /// `Operator::answers`.
+    Answers { now: i64 },
+    /// `Operator::release`.
+    Release { now: i64 },
+    /// `Operator::flush`.
+    Flush { now: i64 },
+    /// `Operator::capture`. Answered with what was [`Captured`] of each table.
+    Capture,
+    /// `Operator::state_bytes`.
+    StateBytes,
+    /// The operator is dropped.
+    Drop,
+}
+
+/// A time by which rows of a table are told apart.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum Bound {
+    Expired,
+    Due,
+    Settled,
+}
+
+/// What comes back of a call: rows that were emitted, in order, and then one of the others.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply<T> {
+    /// With rows.
+    Emitted(OutputPort),
+    /// It has succeeded.
+    Done {
+        value: T,
+        /// Rows that it has counted as late.
+        late: u64,
+        /// How the operator stands behind it.
+        outstanding: Outstanding,
+    },
+    /// It has failed.
+    Failed(ErrorText),
+}
+
+/// What was captured of a table, and is made later.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Captured {
+    /// Its number, of which there is no other one in the process.
+    pub number: u64,
+    /// `Capture::expired`.
+    pub expired: Option<EventTime>,
+}
+
+/// What the worker says of captured rows, while calls go on.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Kept {
+    /// Make them.
+    Make(u64),
+    /// Nobody wants them.
+    Forget(u64),
+}
+
+/// What the process says while calls go on.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Later {
+    /// There are answers.
+    Woken,
+    /// A piece of captured rows. With rows: behind the table's columns stand the hashes, and whether the key is gone.
+    Piece {
+        /// Whether the last column is there.
+        deletes: bool,
+    },
+    /// That were all pieces.
+    Made,
+    /// They could not be made.
+    Failed(ErrorText),
+}
