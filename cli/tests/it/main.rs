@@ -17,6 +17,7 @@ mod functions;
 mod guards;
 mod http;
 mod interrupts;
+mod isolated;
 mod joins;
 mod kafka;
 mod kill;

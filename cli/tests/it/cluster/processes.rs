@@ -237,6 +237,11 @@ impl Cluster {
         })
     }
 
+    /// The number of a process.
+    pub fn pid(&self, name: &str) -> u32 {
+        self.processes[name].child.id()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self, name: &str) {
         let child = &mut self.processes.get_mut(name).unwrap().child;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod described;
 mod functions;
 mod handshake;
 mod operators;

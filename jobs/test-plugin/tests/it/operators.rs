@@ -1,21 +1,19 @@
-//! Operators behind the boundary do what they do without it.
+//! Operators behind the boundary do what they do without it. Another crate has the same done in processes of their own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, Decimal128Array, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int8Array,
+    ArrayRef, AsArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int8Array,
     Int32Builder, Int64Array, ListArray, MapBuilder, RecordBatch, StringArray, StringBuilder, StringViewArray,
     StructArray, TimestampMillisecondArray, UInt64Array,
 };
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
-use weir_core::plugin::{JobStep, OperatorRequest, Plugin};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use weir_core::plugin::{OperatorRequest, Plugin};
 use weir_core::{Batch, Collector, ErrorKind, EventTime, HashRange, OpenContext, OutputPort, Result};
-use weir_test_plugin::count_input;
 
-use super::{count, plugin};
+use super::{count, count_input, plugin};
 
-fn words(words: &[Option<&str>]) -> Batch {
+pub fn words(words: &[Option<&str>]) -> Batch {
     let times = TimestampMillisecondArray::from_iter_values(0..words.len() as i64);
     let columns: Vec<ArrayRef> = vec![Arc::new(StringViewArray::from(words.to_vec())), Arc::new(times)];
     RecordBatch::try_new(count_input(), columns).unwrap().into()
@@ -76,18 +74,6 @@ fn errors_keep_their_kind_and_advice() {
     let error = operator.process(0, words(&[Some("a")]), &mut Collector::new(0)).expect_err("it fails");
     assert_eq!(error.kind(), ErrorKind::Data);
     assert_eq!(error.report(), "a word of which there is no count\n  help: use another word");
-    let arguments = BTreeMap::from([("inputs".to_owned(), "/tmp".to_owned())]);
-    let error = plugin().job(&arguments).expect_err("there is no such argument");
-    assert_eq!((error.to_string().as_str(), error.kind()), ("there is no argument `inputs`", ErrorKind::User));
-}
-
-#[test]
-fn a_job_is_described() {
-    let arguments = [("input", "/in"), ("output", "/out")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let job = plugin().job(&BTreeMap::from(arguments)).unwrap();
-    assert_eq!(job.name, "counted-words");
-    let JobStep::Operator(step) = &job.steps[2] else { panic!("{:?}", job.steps[2]) };
-    assert_eq!(step.inputs[0].columns, count_input());
 }
 
 fn columns() -> Vec<(&'static str, ArrayRef)> {
@@ -109,7 +95,6 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
     let decimals = Decimal128Array::from(vec![Some(1), None, Some(-3), Some(i128::MAX / 100)])
         .with_precision_and_scale(38, 2)
         .unwrap();
-    let dictionary: DictionaryArray<Int32Type> = vec![Some("a"), None, Some("b"), Some("a")].into_iter().collect();
     vec![
         ("truth", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), Some(true)]))),
         ("integer", Arc::new(Int64Array::from(vec![None, Some(2), Some(3), Some(4)]))),
@@ -129,7 +114,6 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
         ("map", Arc::new(map.finish())),
         ("struct", Arc::new(structs)),
         ("decimal", Arc::new(decimals)),
-        ("dictionary", Arc::new(dictionary)),
         (
             "fixed",
             Arc::new(FixedSizeBinaryArray::try_from_iter([[1_u8, 2], [3, 4], [5, 6], [7, 8]].into_iter()).unwrap()),
@@ -137,7 +121,7 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
     ]
 }
 
-fn echoed(batch: &Batch) -> Result<(Batch, u64)> {
+pub fn echoed(batch: &Batch) -> Result<(Batch, u64)> {
     let request = OperatorRequest {
         operator: "echo".into(),
         config: Vec::new(),

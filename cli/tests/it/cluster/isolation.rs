@@ -1,0 +1,203 @@
+//! Plugins in processes of their own: whatever ends such a process costs its job a restart, and nobody else anything.
+
+use std::io::Write;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::processes::{Cluster, until};
+use crate::isolated::children_of;
+use crate::plugins::{Words, numbered};
+use crate::rust_jobs::example;
+
+/// Submits the plugin's job, which counts these words.
+fn submit(cluster: &Cluster, name: &str, words: &Words, more: &[&str]) -> crate::weir::Ran {
+    submit_file(cluster, &example("weir_test_plugin").display().to_string(), name, words, more)
+}
+
+fn submit_file(cluster: &Cluster, file: &str, name: &str, words: &Words, more: &[&str]) -> crate::weir::Ran {
+    let fixed = ["submit", file, "--name", name, "--detach", "-D", "execution.checkpointing.interval=100ms"];
+    let quick = ["-D", "restart-strategy.exponential-delay.initial-backoff=100ms", "--arg", "watch=50 ms"];
+    let arguments = words.arguments();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cluster.weir(&[&fixed[..], &quick, &arguments, more].concat())
+}
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    // It may have ended since it was found.
+    let _ = kill_process(pid, Signal::KILL);
+}
+
+/// A job beside the others in the same worker, in whose process its plugin runs.
+struct Neighbour {
+    words: Words,
+    said: usize,
+    worker: u32,
+}
+
+impl Neighbour {
+    fn new(cluster: &Cluster) -> Self {
+        let words = Words::new();
+        submit(cluster, "neighbour", &words, &[]).code(0);
+        Self { words, said: 0, worker: cluster.pid("w1") }
+    }
+
+    /// Its worker is the same process, and it counts another word in the same attempt.
+    fn goes_on(&mut self, cluster: &Cluster) {
+        self.words.say(&format!("file-{}", self.said), &["word"]);
+        self.said += 1;
+        self.words.wait_for(self.said);
+        assert_eq!(self.words.counted(), numbered(&vec!["word"; self.said]));
+        let job = cluster.job("neighbour");
+        assert_eq!((&job["attempt"], &job["status"]), (&1.into(), &"running".into()), "{job:#}");
+        assert!(std::path::Path::new(&format!("/proc/{}", self.worker)).exists());
+        assert_eq!(cluster.pid("w1"), self.worker);
+    }
+}
+
+#[test]
+fn what_ends_a_plugins_process_restarts_its_own_job_with_the_reason() {
+    let cluster = Cluster::start(1, 3);
+    let mut neighbour = Neighbour::new(&cluster);
+    let cases: [(&str, &[&str]); 4] = [
+        ("abort", &["Plugin(counts)", "signal 6 (SIGABRT"]),
+        ("segfault", &["signal 11 (SIGSEGV: it used memory that is not its own)"]),
+        ("exit", &["has ended: exit status: 3"]),
+        ("memory", &["signal 6", "it has written at last: memory allocation of 1048576 bytes failed"]),
+    ];
+    for (fault, says) in cases {
+        let words = Words::new();
+        let (fault_argument, once) = (format!("fault={fault}"), format!("once={}", words.path("once").display()));
+        let arguments = ["--parallelism", "2", "--isolation", "process", "-D", "plugin.memory-limit=256 mb"];
+        let faults = ["--arg", &fault_argument, "--arg", &once];
+        submit(&cluster, fault, &words, &[&arguments[..], &faults].concat()).code(0);
+        cluster.until_checkpoint(fault);
+        let mut said = vec!["a", "b", "a", "c"];
+        words.say("first", &said);
+        words.wait_for(said.len());
+        let job = cluster.until_job(fault, "runs again", |job| job["status"] == "running");
+        let report = job["last_failure"]["report"].as_str().unwrap();
+        assert!(says.iter().all(|words| report.contains(words)), "{fault}: {report}");
+        assert_eq!(job["restarts"], 1, "{job:#}");
+        words.say("second", &["a", "d"]);
+        said.extend(["a", "d"]);
+        words.wait_for(said.len());
+        assert_eq!(words.counted(), numbered(&said), "{fault}");
+        neighbour.goes_on(&cluster);
+        cluster.weir(&["jobs", "cancel", fault, "--wait"]).code(0);
+    }
+    until("no process of a plugin is left", || children_of(neighbour.worker).is_empty().then_some(()));
+}
+
+#[test]
+fn a_panic_is_the_plugins_own_mistake_there_too() {
+    let cluster = Cluster::start(1, 2);
+    let mut neighbour = Neighbour::new(&cluster);
+    let words = Words::new();
+    words.say("first", &["a"]);
+    submit(&cluster, "panics", &words, &["--isolation", "process", "--arg", "fault=panic"]).code(0);
+    let report = until("the job has failed", || {
+        let job = cluster.job("panics");
+        (job["status"] == "failed").then(|| job["last_failure"]["report"].as_str().unwrap().to_owned())
+    });
+    assert!(report.contains("the plugin panicked in `process`: a word too many"), "{report}");
+    neighbour.goes_on(&cluster);
+}
+
+#[test]
+fn an_endless_loop_holds_up_nobody_and_ends_when_its_job_is_cancelled() {
+    // More subtasks than threads that compute.
+    let cluster = Cluster::start(1, 9);
+    let mut neighbour = Neighbour::new(&cluster);
+    let words = Words::new();
+    words.say("first", &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"]);
+    let arguments = ["--parallelism", "8", "--isolation", "process", "--arg", "fault=loop"];
+    submit(&cluster, "loops", &words, &arguments).code(0);
+    until("all subtasks hang", || {
+        let children = children_of(neighbour.worker);
+        let runs = |child: &u32| std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.contains(") R "));
+        (children.iter().filter(|child| runs(child)).count() >= 4).then_some(())
+    });
+    neighbour.goes_on(&cluster);
+    cluster.weir(&["jobs", "cancel", "loops", "--wait"]).code(0);
+    until("the processes are gone", || children_of(neighbour.worker).is_empty().then_some(()));
+    neighbour.goes_on(&cluster);
+}
+
+#[test]
+fn killed_processes_cost_no_row_and_make_none_twice() {
+    let mut cluster = Cluster::start(1, 3);
+    let mut neighbour = Neighbour::new(&cluster);
+    let words = Words::new();
+    submit(&cluster, "counts", &words, &["--parallelism", "2", "--isolation", "process"]).code(0);
+    let described = cluster.weir(&["jobs", "describe", "counts"]).code(0).out;
+    assert!(described.contains("plugins run in processes of their own"), "{described}");
+    let mut said = Vec::new();
+    for (round, name) in ["first", "second", "third"].into_iter().enumerate() {
+        let before = cluster.until_checkpoint("counts")["attempt"].as_u64();
+        words.say(name, &["a", "b", "a", "c"]);
+        said.extend(["a", "b", "a", "c"]);
+        // With rows that are counted and not stored, or not.
+        if round != 1 {
+            words.wait_for(said.len());
+        }
+        kill(*children_of(neighbour.worker).first().unwrap());
+        let job = cluster.until_job("counts", "runs again", |job| job["attempt"].as_u64() > before);
+        let report = job["last_failure"]["report"].as_str().unwrap();
+        assert!(report.contains("signal 9 (SIGKILL"), "{report}");
+        words.wait_for(said.len());
+    }
+    assert_eq!(words.counted(), numbered(&said));
+    neighbour.goes_on(&cluster);
+    // With the worker its children end too, and the job goes on in the next one.
+    let children = children_of(neighbour.worker);
+    assert!(!children.is_empty());
+    cluster.kill("w1");
+    let is_there = |child: &u32| {
+        std::fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.contains("host-plugin"))
+    };
+    until("the processes are gone", || (!children.iter().any(is_there)).then_some(()));
+    cluster.start_worker("w1", 3);
+    words.say("fourth", &["a", "d"]);
+    said.extend(["a", "d"]);
+    words.wait_for(said.len());
+    assert_eq!(words.counted(), numbered(&said));
+}
+
+#[test]
+fn isolation_stays_with_a_job_until_somebody_says_otherwise() {
+    let cluster = Cluster::start(1, 2);
+    let words = Words::new();
+    let mut said = vec!["a", "b", "a"];
+    words.say("first", &said);
+    submit(&cluster, "counts", &words, &["--isolation", "process", "-D", "plugin.memory-limit=300 mb"]).code(0);
+    words.wait_for(said.len());
+    let worker = cluster.pid("w1");
+    let isolation = || {
+        let described = cluster.weir(&["jobs", "describe", "counts"]).code(0).out;
+        described.lines().find(|line| line.starts_with("isolation")).map(str::to_owned)
+    };
+    assert!(isolation().unwrap().ends_with("plugins run in processes of their own, with 300 MiB each"), "{:?}", isolation());
+    cluster.weir(&["jobs", "rescale", "counts", "-p", "2"]).code(0);
+    assert!(isolation().is_some());
+    // Another version of the plugin.
+    let next = words.path("next.so");
+    std::fs::copy(example("weir_test_plugin"), &next).unwrap();
+    std::fs::File::options().append(true).open(&next).unwrap().write_all(b"another version").unwrap();
+    let next = next.display().to_string();
+    submit_file(&cluster, &next, "counts", &words, &[]).code(0).says(&["goes on with these settings"]);
+    words.say("second", &["a", "c"]);
+    said.extend(["a", "c"]);
+    words.wait_for(said.len());
+    assert!(isolation().is_some());
+    let before = cluster.until_checkpoint("counts")["attempt"].as_u64();
+    assert!(!children_of(worker).is_empty());
+    // And that is another way to run it, which goes on with the state.
+    submit_file(&cluster, &next, "counts", &words, &["--isolation", "none"]).code(0).says(&["goes on with these settings"]);
+    cluster.until_job("counts", "runs anew", |job| job["attempt"].as_u64() > before);
+    words.say("third", &["a", "c"]);
+    said.extend(["a", "c"]);
+    words.wait_for(said.len());
+    assert_eq!((isolation(), children_of(worker)), (None, Vec::new()));
+    assert_eq!(words.counted(), numbered(&said));
+}

@@ -1,0 +1,191 @@
+//! Operators in processes of their own do what they do in this one; and the processes themselves.
+
+#![allow(clippy::disallowed_methods, reason = "a test measures how long it waits")]
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use weir_core::plugin::{Artifact, ArtifactHash, OperatorRequest, Plugin};
+use weir_core::{Collector, Error, Operator, Result};
+use weir_worker::isolated::{Children, IsolatedPlugin};
+
+use crate::rust_jobs::example;
+
+#[path = "../../../jobs/test-plugin/tests/it/operators.rs"]
+mod operators;
+
+/// The plugin for tests, whose children belong to this job.
+fn plugin_of(children: &Arc<Children>) -> IsolatedPlugin {
+    let hash = ArtifactHash::from_bytes([7; 32]);
+    let artifact = Artifact { hash, name: "test".into(), version: "1".into(), folder: None };
+    let plugin = IsolatedPlugin::new(&artifact, &example("weir_test_plugin"), None, children.clone());
+    plugin.in_program(env!("CARGO_BIN_EXE_weir").as_ref())
+}
+
+fn plugin() -> IsolatedPlugin {
+    plugin_of(&Arc::default())
+}
+
+/// What the operator reads. (The plugin is not linked: another one is.)
+fn count_input() -> SchemaRef {
+    schema(&[("word", DataType::Utf8View, true), ("ts", DataType::Timestamp(TimeUnit::Millisecond, None), true)])
+}
+
+fn count_output() -> SchemaRef {
+    let ts = DataType::Timestamp(TimeUnit::Millisecond, None);
+    schema(&[("word", DataType::Utf8View, true), ("n", DataType::Int64, false), ("ts", ts, true)])
+}
+
+fn schema(fields: &[(&str, DataType, bool)]) -> SchemaRef {
+    let field = |(name, data_type, nullable): &(&str, DataType, bool)| Field::new(*name, data_type.clone(), *nullable);
+    Arc::new(Schema::new(fields.iter().map(field).collect::<Vec<_>>()))
+}
+
+fn request(fault: &str) -> OperatorRequest {
+    OperatorRequest {
+        operator: "count".into(),
+        config: fault.as_bytes().to_vec(),
+        inputs: vec![count_input()],
+        keys: vec![Some(vec![0])],
+        output: count_output(),
+        side_outputs: vec![count_input()],
+    }
+}
+
+fn count(plugin: &IsolatedPlugin, fault: &str) -> Box<dyn Operator> {
+    plugin.operator(&request(fault)).unwrap()
+}
+
+/// The processes of plugins that a process has started.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_child = |process: &u32| {
+        // One that has just ended says nothing.
+        let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+        let parent_is = read("status").lines().any(|line| line == format!("PPid:\t{parent}"));
+        parent_is && read("cmdline").contains("host-plugin")
+    };
+    processes.filter(is_child).collect()
+}
+
+/// The children that this thread's test has started: of a name that no other test has.
+fn children() -> Vec<u32> {
+    children_of(std::process::id())
+}
+
+fn process(operator: &mut dyn Operator, words: &[Option<&str>]) -> Result<Collector, Error> {
+    let mut out = Collector::new(0);
+    operator.process(0, operators::words(words), &mut out).map(|()| out)
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The process in which this operator runs, by what it has open: no other test has that file.
+fn process_with(file: &std::path::Path) -> Vec<u32> {
+    let file = file.to_str().unwrap().to_owned();
+    let has_it = |process: &u32| fs::read_to_string(format!("/proc/{process}/maps")).is_ok_and(|maps| maps.contains(&file));
+    children().into_iter().filter(has_it).collect()
+}
+
+/// A plugin in a file of its own.
+fn own_plugin(folder: &tempfile::TempDir, limit: Option<u64>, children: &Arc<Children>) -> (IsolatedPlugin, std::path::PathBuf) {
+    let file = folder.path().canonicalize().unwrap().join("plugin.so");
+    fs::copy(example("weir_test_plugin"), &file).unwrap();
+    let artifact =
+        Artifact { hash: ArtifactHash::from_bytes([7; 32]), name: "own".into(), version: "1".into(), folder: None };
+    let plugin = IsolatedPlugin::new(&artifact, &file, limit, children.clone());
+    (plugin.in_program(env!("CARGO_BIN_EXE_weir").as_ref()), file)
+}
+
+#[test]
+fn a_child_serves_one_operator_after_the_other_and_ends_with_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, file) = own_plugin(&folder, None, &Arc::default());
+    let first = count(&plugin, "");
+    let mut pids = process_with(&file);
+    assert_eq!(pids.len(), 1);
+    drop(first);
+    let mut second = count(&plugin, "");
+    assert_eq!(process_with(&file), pids);
+    // What was captured of it is in the child.
+    process(&mut *second, &[Some("a")]).unwrap();
+    let captured = second.capture().unwrap().pop().unwrap();
+    drop(second);
+    let third = count(&plugin, "");
+    assert_eq!(process_with(&file).len(), 2);
+    assert_eq!((captured.rows)().unwrap()[0].rows.num_rows(), 1);
+    drop((third, plugin));
+    pids = process_with(&file);
+    assert!(pids.is_empty(), "{pids:?}");
+}
+
+#[test]
+fn a_child_has_nothing_of_its_parent_but_its_streams() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, file) = own_plugin(&folder, None, &Arc::default());
+    let _open = fs::File::open(&file).unwrap();
+    let _operator = count(&plugin, "");
+    let pid = process_with(&file)[0];
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let names = environment.split(|byte| *byte == 0).filter_map(|line| str::from_utf8(line).ok()?.split('=').next());
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    assert!(names.contains(&"PATH") && names.iter().all(|name| !name.contains("CARGO")), "{names:?}");
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| fs::read_link(entry.unwrap().path()).unwrap());
+    let open: Vec<String> = open.map(|path| path.display().to_string()).collect();
+    // Two sockets, each in two halves, standard error also as standard output, and an empty standard input.
+    let count = |what: &str| open.iter().filter(|path| path.starts_with(what)).count();
+    assert_eq!((count("socket:"), count("pipe:"), count("/dev/null"), open.len()), (4, 2, 1, 7), "{open:?}");
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let group = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(2).unwrap().to_owned();
+    assert_eq!(group, pid.to_string(), "it has a process group of its own");
+}
+
+#[test]
+fn what_has_ended_a_child_is_told() {
+    let cases: [(&str, &[&str]); 4] = [
+        ("abort", &["the process of the plugin own 1 (070707070707) has ended: signal 6 (SIGABRT"]),
+        ("segfault", &["has ended: signal 11 (SIGSEGV"]),
+        ("exit", &["has ended: exit status: 3"]),
+        ("memory", &["has ended: signal 6", "it has written at last: memory allocation of 1048576 bytes failed"]),
+    ];
+    for (fault, says) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let (plugin, _) = own_plugin(&folder, Some(64 << 20), &Arc::default());
+        let mut operator = count(&plugin, fault);
+        let report = process(&mut *operator, &[Some("a")]).expect_err(fault).report();
+        assert!(says.iter().all(|words| report.contains(words)), "{fault}: {report}");
+    }
+    // What was caught there is the plugin's error, as it is here.
+    let report = process(&mut *count(&plugin(), "panic"), &[Some("a")]).expect_err("it panics").report();
+    assert!(report.contains("the plugin panicked in `process`: a word too many at "), "{report}");
+}
+
+#[test]
+fn a_call_that_does_not_come_back_ends_when_the_job_is_given_up_and_captured_rows_are_made_meanwhile() {
+    let (folder, children) = (tempfile::tempdir().unwrap(), Arc::default());
+    let (plugin, file) = own_plugin(&folder, None, &children);
+    let begun = folder.path().join("begun");
+    let mut operator = count(&plugin, "");
+    process(&mut *operator, &[Some("a"), Some("b")]).unwrap();
+    let mut hangs = count(&plugin, &format!("loop\n{}", begun.display()));
+    let captured = hangs.capture().unwrap().pop().unwrap();
+    let hanging = std::thread::spawn(move || process(&mut *hangs, &[Some("a")]).map(drop));
+    wait_until("it hangs", || begun.exists());
+    assert_eq!((captured.rows)().unwrap()[0].rows.num_rows(), 0);
+    assert!(!hanging.is_finished());
+    children.give_up();
+    let report = hanging.join().unwrap().expect_err("it was killed").report();
+    assert!(report.contains("signal 9 (SIGKILL"), "{report}");
+    assert!(process(&mut *operator, &[Some("a")]).is_err());
+    assert!(plugin.operator(&request("")).is_err(), "no others are started");
+    drop((operator, plugin));
+    assert!(process_with(&file).is_empty());
+}
