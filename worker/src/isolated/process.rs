@@ -66,6 +66,8 @@ impl Process {
         let (reader, writer) = std::io::pipe().map_err(no_process)?;
         command.stderr(writer).process_group(0).env_clear();
         command.envs(std::env::vars_os().filter(|(name, _)| PASSED_ON.iter().any(|known| OsString::from(known) == *name)));
+        // The allocator takes a GiB at once otherwise, all of which would be there already when memory is limited.
+        command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
         let ending = Arc::new(Ending::default());
         let (tell, told) = mpsc::sync_channel(1);
         let (ends, name) = (ending.clone(), plugin.clone());

@@ -149,6 +149,7 @@ fn killed_processes_cost_no_row_and_make_none_twice() {
     }
     assert_eq!(words.counted(), numbered(&said));
     neighbour.goes_on(&cluster);
+    cluster.until_checkpoint("counts");
     // With the worker its children end too, and the job goes on in the next one.
     let children = children_of(neighbour.worker);
     assert!(!children.is_empty());
