@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema};
-use weir_core::plugin::{Artifact, FunctionKind, FunctionSignature, PluginFunction};
-use weir_core::{Attempt, CalcSpec, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
+use weir_core::plugin::{Artifact, FunctionKind, FunctionSignature, Isolation, PluginFunction, PluginSpec};
+use weir_core::{Attempt, CalcSpec, ChangelogKind, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
 use weir_proto::client::{AdoptedCheckpoint, JobSettingsInfo, NewToken, QuotaInfo, Scaling, SubmitJob};
 
 use super::*;
@@ -269,14 +269,40 @@ fn calling(hash: &str) -> ClientRequest {
     ClientRequest::SubmitJob(SubmitJob { graph: Arc::new(graph_calling(hash)), ..job })
 }
 
-/// The dataflow of such a job.
-pub(crate) fn graph_calling(hash: &str) -> JobGraph {
-    let artifact = Artifact {
+fn artifact(hash: &str) -> Artifact {
+    Artifact {
         hash: hash.parse().unwrap(),
         name: "maths".into(),
         version: "1".into(),
         folder: Some("file:///c".into()),
+    }
+}
+
+/// The dataflow of a job whose only operator is a plugin's, in processes of its own.
+pub(crate) fn graph_isolated() -> JobGraph {
+    let plugin = PluginSpec {
+        artifact: Some(artifact(&"ab".repeat(32))),
+        operator: "count".into(),
+        config: Vec::new(),
+        uid: None,
+        inputs: Vec::new(),
+        output: Arc::new(Schema::empty()),
+        changelog: ChangelogKind::Append,
+        side_outputs: Vec::new(),
+        emits_at_markers: false,
+        wants_ticks: false,
+        awaits_answers: false,
+        drops: Vec::new(),
     };
+    let mut graph = JobGraph::default();
+    graph.add(NodeSpec::new("Plugin", OperatorSpec::Plugin(plugin), Vec::new(), Arc::new(Schema::empty())));
+    graph.isolate(Isolation::Process { memory_limit: Some(1 << 30) }).unwrap();
+    graph
+}
+
+/// The dataflow of such a job.
+pub(crate) fn graph_calling(hash: &str) -> JobGraph {
+    let artifact = artifact(hash);
     let signature = FunctionSignature {
         name: "f".into(),
         parameters: Vec::new(),

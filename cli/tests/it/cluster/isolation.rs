@@ -22,7 +22,8 @@ fn submit_file(cluster: &Cluster, file: &str, name: &str, words: &Words, more: &
     cluster.weir(&[&fixed[..], &quick, &arguments, more].concat())
 }
 
-fn kill(pid: u32) {
+/// SIGKILL of a process of a plugin.
+pub fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
     // It may have ended since it was found.
     let _ = kill_process(pid, Signal::KILL);
@@ -201,4 +202,45 @@ fn isolation_stays_with_a_job_until_somebody_says_otherwise() {
     words.wait_for(said.len());
     assert_eq!((isolation(), children_of(worker)), (None, Vec::new()));
     assert_eq!(words.counted(), numbered(&said));
+}
+
+#[test]
+fn state_that_is_larger_than_memory_is_evicted_and_found_again() {
+    let cluster = Cluster::start(1, 2);
+    let words = Words::new();
+    let budget = ["--parallelism", "2", "--isolation", "process", "-D", "state.memory-budget=1 kb"];
+    submit(&cluster, "counts", &words, &budget).code(0);
+    let all: Vec<String> = (0..400).map(|number| format!("word-{number}")).collect();
+    let mut said: Vec<&str> = Vec::new();
+    for (round, name) in ["first", "second", "third"].into_iter().enumerate() {
+        // Others each time, and some again.
+        let some: Vec<&str> = all.iter().map(String::as_str).skip(100 * round).take(200).collect();
+        words.say(name, &some[..60.min(some.len())]);
+        said.extend(&some[..60]);
+        words.wait_for(said.len());
+        cluster.until_checkpoint("counts");
+    }
+    words.say("last", &["word-0", "word-1", "word-100"]);
+    said.extend(["word-0", "word-1", "word-100"]);
+    words.wait_for(said.len());
+    assert_eq!(words.counted(), numbered(&said));
+}
+
+#[test]
+fn what_cannot_be_isolated_is_refused() {
+    let refused = |arguments: &[&str], says: &str| {
+        crate::weir::weir(arguments).code(2).says(&["'plugin.isolation' = 'process'", says, "operators of a plugin's file can be isolated"]);
+    };
+    let plugin = example("weir_test_plugin").display().to_string();
+    let script = format!(
+        "CREATE FUNCTION or_zero AS 'or_zero' USING ARTIFACT '{plugin}';\n\
+         SELECT or_zero(CAST(1 AS BIGINT));"
+    );
+    refused(&["run", "-e", &script, "--isolation", "process"], "function of a plugin");
+    let journal = example("journal").display().to_string();
+    let arguments = ["--arg", "server=127.0.0.1:1", "--arg", "folder=/tmp/nowhere", "--isolation", "process"];
+    refused(&[&["explain", &journal], &arguments[..]].concat(), "has a source or sink of a plugin");
+    // What has no plugin has nothing to isolate.
+    crate::weir::weir(&["run", "-e", "SELECT 1", "--isolation", "process"]).code(0);
+    crate::weir::weir(&["run", "-e", "SELECT 1", "--isolation", "thread"]).code(2).says(&["--isolation"]);
 }

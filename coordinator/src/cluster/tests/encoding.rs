@@ -1,7 +1,7 @@
 use weir_proto::client::NewToken;
 
 use super::*;
-use crate::access::tests::graph_calling;
+use crate::access::tests::{graph_calling, graph_isolated};
 
 fn commands() -> Vec<(Command, &'static str)> {
     let (job, attempt, epoch, at) = (JobId(7), Attempt(2), Epoch(5), 1_700_000_000_000);
@@ -249,6 +249,42 @@ fn what_is_about_scaling_is_read_by_no_earlier_version() {
     }
 }
 
+/// Coordinators of earlier versions would have the plugins run in the workers.
+#[test]
+fn what_isolates_plugins_is_read_by_no_earlier_version() {
+    let isolated = || JobSpec { graph: Arc::new(graph_isolated()), ..spec("a", 2) };
+    let submitted = Command::SubmitJob {
+        namespace: "default".into(),
+        name: "isolated".into(),
+        spec: Arc::new(isolated()),
+        parallelism: 1,
+        awaits_state: false,
+        scaling: None,
+        at: 1,
+    };
+    let updated = Command::UpdateJob { job: JobId(1), spec: Arc::new(isolated()), parallelism: 1, scaling: None, at: 1 };
+    let by = Command::By { actor: "ci".into(), command: Box::new(submitted.clone()) };
+    for command in [&submitted, &updated, &by] {
+        let bytes = command.to_bytes();
+        assert_eq!(bytes[0], 9, "{command:?}");
+        let (Command::SubmitJob { spec, .. } | Command::UpdateJob { spec, .. }) =
+            Command::from_bytes(&bytes).unwrap().deed().clone()
+        else {
+            panic!("{command:?}")
+        };
+        assert!(spec.graph.runs_like(&isolated().graph));
+    }
+    let mut state = run("worker a 2");
+    state.apply(submitted).unwrap();
+    let mut waiting = run("worker a 2\n submit plain 1");
+    waiting.jobs.get_mut(&JobId(1)).unwrap().update = Some(Arc::new(isolated()));
+    for state in [state, waiting] {
+        let bytes = state.to_bytes();
+        assert!(bytes.starts_with(b"weir-cluster 7 "));
+        assert_eq!(ClusterState::from_bytes(&bytes, "s").unwrap(), state);
+    }
+}
+
 /// Coordinators of earlier versions would leave the functions out, and delete files that they do not know to be needed.
 #[test]
 fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
@@ -331,10 +367,10 @@ fn every_command_has_its_golden_bytes() {
 #[test]
 fn a_command_of_a_later_version_is_named_and_not_guessed() {
     let mut bytes = Command::DeleteJob { job: JobId(1), discard: false }.to_bytes();
-    bytes[0] = 9;
+    bytes[0] = 10;
     let error = Command::from_bytes(&bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
-    assert_eq!(error.to_string(), "a command of the log has format 9, which this version of Weir cannot read");
+    assert_eq!(error.to_string(), "a command of the log has format 10, which this version of Weir cannot read");
     for damaged in [&b""[..], b"\x00{}", b"\x01{}", b"\x01{\"Dele"] {
         assert_eq!(Command::from_bytes(damaged).unwrap_err().kind(), ErrorKind::Data);
     }
@@ -358,8 +394,8 @@ fn the_state_comes_back_as_it_was_or_not_at_all() {
         assert!(ClusterState::from_bytes(&damaged, "s").is_err(), "byte {position}");
     }
     assert!(ClusterState::from_bytes(&bytes[..bytes.len() - 1], "s").is_err());
-    let error = ClusterState::from_bytes(b"weir-cluster 7 else\n{}", "s").unwrap_err();
-    assert_eq!(error.to_string(), "the cluster's state s has format 7, which this version of Weir cannot read");
+    let error = ClusterState::from_bytes(b"weir-cluster 8 else\n{}", "s").unwrap_err();
+    assert_eq!(error.to_string(), "the cluster's state s has format 8, which this version of Weir cannot read");
 }
 
 /// A snapshot is read by later versions.

@@ -1,7 +1,7 @@
 //! Files of plugins that come and go.
 
 use super::*;
-use crate::access::tests::graph_calling;
+use crate::access::tests::{graph_calling, graph_isolated};
 
 fn named(cluster: &mut Cluster, name: &str, graph: JobGraph) -> ClientRequest {
     let settings = cluster.settings(1000);
@@ -85,4 +85,22 @@ fn whoever_waits_for_files_to_be_deleted_is_told_when_another_leads() {
     cluster.node.step_down(&leader, &mut effects);
     let told = effects.iter().any(|effect| matches!(effect, Effect::Reply(RequestId(1000), Err(_))));
     assert!(told, "{effects:?}");
+}
+
+#[test]
+fn no_worker_that_would_run_a_plugin_in_its_own_process_is_given_a_job_that_isolates_it() {
+    let mut cluster = Cluster::new();
+    let (a, b) = (cluster.connect(1, "a", 1, vec![]), SessionId(2));
+    let old = Hello { protocol: weir_proto::version::ISOLATES - 1, ..hello("b", 1, vec![]) };
+    cluster.step(Event::WorkerConnected(b, old.clone()));
+    cluster.submit_graph(graph_isolated(), 4).unwrap();
+    let deployed = |heard: Vec<String>| heard.iter().any(|said| said.starts_with("deploy"));
+    assert!(!deployed(cluster.heard(a)) && !deployed(cluster.heard(b)));
+    let failure = cluster.job().last_failure.clone().unwrap();
+    assert_eq!(failure.report, "worker b is too old to run plugins in processes of their own");
+    // It is started again when the worker has been replaced.
+    cluster.step(Event::WorkerDisconnected(b));
+    cluster.connect(3, "b", 2, vec![]);
+    cluster.pass(Duration::from_secs(5));
+    assert!(deployed(cluster.heard(a)));
 }

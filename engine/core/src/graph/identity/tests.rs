@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field};
 
-use self::samples::{aggregate, calc, cast_to, column, graph_of, node, operators, source, table};
+use self::samples::{aggregate, calc, cast_to, column, graph_of, node, operators, plugin, source, table};
 use super::super::*;
 use super::identity;
 use super::text::{Encode, Text};
@@ -244,6 +244,34 @@ fn a_table_for_late_rows_changes_neither_the_job_nor_a_place() {
     let whole = identity::fingerprint(with.nodes().iter());
     assert!(whole != with.fingerprint() && with.computes(&whole), "as an earlier version called it");
     assert!(!without.computes(&whole));
+}
+
+/// A job is the same in whatever processes its plugins run, and has to be deployed anew for others.
+#[test]
+fn isolation_is_no_part_of_a_job_and_not_of_one_without_plugins() {
+    let build = |isolation| {
+        let mut graph = JobGraph::new();
+        let from = graph.add(node(OperatorSpec::Source(source())));
+        let inputs = vec![Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Hash(vec![0]) }];
+        graph.add(NodeSpec { inputs, ..node(OperatorSpec::Plugin(plugin(None))) });
+        graph.isolate(isolation).unwrap();
+        graph
+    };
+    let (without, with) = (build(Isolation::None), build(Isolation::Process { memory_limit: Some(1 << 20) }));
+    assert_eq!(without.fingerprint(), with.fingerprint());
+    assert!(!with.runs_like(&without));
+    let sent = |graph: &JobGraph| serde_json::to_value(graph).unwrap();
+    assert!(sent(&without).get("isolation").is_none(), "as earlier versions wrote it");
+    let again: JobGraph = serde_json::from_value(sent(&with)).unwrap();
+    assert!(again.runs_like(&with));
+    let mut plain = JobGraph::new();
+    plain.add(node(OperatorSpec::Source(source())));
+    plain.isolate(Isolation::Process { memory_limit: None }).unwrap();
+    assert!(plain.isolation().is_none());
+    let mut linked = JobGraph::new();
+    linked.add(node(OperatorSpec::Plugin(PluginSpec { artifact: None, ..plugin(None) })));
+    let refused = linked.isolate(Isolation::Process { memory_limit: None }).unwrap_err();
+    assert!(refused.to_string().contains("is linked into the process of the job"), "{refused}");
 }
 
 #[test]
