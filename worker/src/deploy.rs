@@ -19,11 +19,11 @@ use futures::future::try_join_all;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use weir_core::plugin::Plugins;
 use weir_core::{
     Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, JobIdentity, Marker, NodeId, OperatorSpec, OperatorUid,
     Parallelism, PlacedWorker, Result, SinkSpec, TableSpec,
 };
-use weir_core::plugin::Plugins;
 use weir_functions::Functions;
 use weir_state::{Manifest, Storage};
 

@@ -179,7 +179,12 @@ impl Inner {
         command.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout));
         let process = self.children.start(command, &self.name)?;
         let (sender, receiver) = wire::split(calls)?;
-        Ok(Child { calls: Mutex::new(Calls { sender, receiver }), later: Later::listen(later)?, process, is_idle: AtomicBool::new(false) })
+        Ok(Child {
+            calls: Mutex::new(Calls { sender, receiver }),
+            later: Later::listen(later)?,
+            process,
+            is_idle: AtomicBool::new(false),
+        })
     }
 }
 

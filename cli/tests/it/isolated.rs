@@ -60,7 +60,8 @@ fn count(plugin: &IsolatedPlugin, fault: &str) -> Box<dyn Operator> {
 
 /// The processes of plugins that a process has started.
 pub fn children_of(parent: u32) -> Vec<u32> {
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     let is_child = |process: &u32| {
         // One that has just ended says nothing.
         let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
@@ -91,12 +92,17 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 /// The process in which this operator runs, by what it has open: no other test has that file.
 fn process_with(file: &std::path::Path) -> Vec<u32> {
     let file = file.to_str().unwrap().to_owned();
-    let has_it = |process: &u32| fs::read_to_string(format!("/proc/{process}/maps")).is_ok_and(|maps| maps.contains(&file));
+    let has_it =
+        |process: &u32| fs::read_to_string(format!("/proc/{process}/maps")).is_ok_and(|maps| maps.contains(&file));
     children().into_iter().filter(has_it).collect()
 }
 
 /// A plugin in a file of its own.
-fn own_plugin(folder: &tempfile::TempDir, limit: Option<u64>, children: &Arc<Children>) -> (IsolatedPlugin, std::path::PathBuf) {
+fn own_plugin(
+    folder: &tempfile::TempDir,
+    limit: Option<u64>,
+    children: &Arc<Children>,
+) -> (IsolatedPlugin, std::path::PathBuf) {
     let file = folder.path().canonicalize().unwrap().join("plugin.so");
     fs::copy(example("weir_test_plugin"), &file).unwrap();
     let artifact =
@@ -138,7 +144,8 @@ fn a_child_has_nothing_of_its_parent_but_its_streams() {
     let names = environment.split(|byte| *byte == 0).filter_map(|line| str::from_utf8(line).ok()?.split('=').next());
     let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
     assert!(names.contains(&"PATH") && names.iter().all(|name| !name.contains("CARGO")), "{names:?}");
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| fs::read_link(entry.unwrap().path()).unwrap());
+    let open =
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| fs::read_link(entry.unwrap().path()).unwrap());
     let open: Vec<String> = open.map(|path| path.display().to_string()).collect();
     // Two sockets, each in two halves, standard error also as standard output, and an empty standard input.
     let count = |what: &str| open.iter().filter(|path| path.starts_with(what)).count();
@@ -188,4 +195,23 @@ fn a_call_that_does_not_come_back_ends_when_the_job_is_given_up_and_captured_row
     assert!(plugin.operator(&request("")).is_err(), "no others are started");
     drop((operator, plugin));
     assert!(process_with(&file).is_empty());
+}
+
+#[test]
+fn children_that_come_and_go_leave_nothing() {
+    // Other tests have children at the same time, but not as many.
+    let left = || {
+        let names = fs::read_dir("/proc/self/task").unwrap();
+        let names = names.map(|task| fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
+        let threads = names.filter(|name| name.starts_with("weir-child")).count();
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        (threads, open.filter(|path| path.to_string_lossy().starts_with("socket:")).count())
+    };
+    let before = left();
+    for _ in 0..40 {
+        let mut operator = count(&plugin(), "");
+        process(&mut *operator, &[Some("a")]).unwrap();
+    }
+    let after = left();
+    assert!(after.0 < before.0 + 40 && after.1 < before.1 + 80, "threads and sockets: {before:?}, then {after:?}");
 }

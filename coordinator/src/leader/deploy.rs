@@ -98,9 +98,8 @@ impl Leader {
 
     /// A worker of an attempt that would run plugins in its own process where the job does not want that.
     fn without_isolation(&self, job: &Job, execution: &Execution) -> Option<WorkerId> {
-        let understands = |session| {
-            self.sessions.get(session).is_none_or(|known| known.hello.protocol >= version::ISOLATES)
-        };
+        let understands =
+            |session| self.sessions.get(session).is_none_or(|known| known.hello.protocol >= version::ISOLATES);
         let mut workers = execution.placement.workers.iter().filter(|_| job.spec.isolates_plugins());
         let old = workers.find(|placed| {
             self.sessions.of(&placed.worker, placed.incarnation).is_some_and(|session| !understands(session))

@@ -35,6 +35,12 @@ pub fn plan_elsewhere(
 }
 
 fn isolated(mut plan: Plan, settings: &Settings) -> Result<Plan> {
+    if settings.isolation.is_none() && settings.plugin_memory_limit.is_some() {
+        return Err(Error::user(
+            "plugin.memory-limit limits processes of plugins, and plugins run in none of their own",
+        )
+        .with_help("set 'plugin.isolation' = 'process' too, or leave the limit out"));
+    }
     plan.graph.as_mut().map_or(Ok(()), |graph| graph.isolate(settings.isolation))?;
     Ok(plan)
 }

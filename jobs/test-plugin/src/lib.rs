@@ -52,8 +52,9 @@ impl Plugin for TestPlugin {
     /// Arguments: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in
     /// `process`; `once`, a file that is there from its first time on, so that there is no second.
     fn job(&self, arguments: &BTreeMap<String, String>) -> Result<JobDescription> {
-        if let Some(unknown) =
-            arguments.keys().find(|name| !["input", "output", "watch", "fault", "where", "once"].contains(&name.as_str()))
+        if let Some(unknown) = arguments
+            .keys()
+            .find(|name| !["input", "output", "watch", "fault", "where", "once"].contains(&name.as_str()))
         {
             return Err(
                 Error::user(format!("there is no argument `{unknown}`")).with_help("it takes `input` and `output`")

@@ -32,7 +32,8 @@ pub fn serve(file: &Path, parent: u32, memory_limit: Option<u64>) -> Result<()> 
     });
     let (sender, mut receiver) = wire::split(calls)?;
     let (later_sender, later_receiver) = wire::split(later)?;
-    let beside = Arc::new(Beside { sender: Mutex::new(later_sender), captured: Mutex::default(), told: AtomicBool::new(false) });
+    let beside =
+        Arc::new(Beside { sender: Mutex::new(later_sender), captured: Mutex::default(), told: AtomicBool::new(false) });
     let mut host = Host { plugin: loaded, operator: None, out: Collector::new(0), sender, beside: beside.clone() };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
@@ -61,9 +62,11 @@ fn die_with(parent: u32) -> Result<()> {
 
 /// Lets this process have so many bytes of memory more than it has now. What is only reserved, or is a file's, does not count.
 fn limit_memory(bytes: u64) -> Result<()> {
-    let status = std::fs::read_to_string("/proc/self/status")
-        .map_err(|error| Error::environment("it is not known how much memory a plugin's process has").with_source(error))?;
-    let data = status.lines().find_map(|line| line.strip_prefix("VmData:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let status = std::fs::read_to_string("/proc/self/status").map_err(|error| {
+        Error::environment("it is not known how much memory a plugin's process has").with_source(error)
+    })?;
+    let data =
+        status.lines().find_map(|line| line.strip_prefix("VmData:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     let data = data.ok_or_else(|| Error::environment("the system does not say how much memory a process has"))?;
     let limit = Some((data << 10).saturating_add(bytes));
     rustix::process::setrlimit(Resource::Data, Rlimit { current: limit, maximum: limit })

@@ -108,8 +108,10 @@ fn listen(mut receiver: Receiver, listener: &Mutex<Listener>) {
                 waker.inspect(Waker::wake_by_ref);
             }
             told => {
-                // Somebody waits, or has given up.
-                let _ = listener.made.as_ref().map(|made| made.send((told, rows)));
+                if let Some(made) = &listener.made {
+                    // Who waited may have given up.
+                    let _ = made.send((told, rows));
+                }
             }
         }
     }

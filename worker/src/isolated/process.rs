@@ -4,7 +4,6 @@
 //! *thread* that has started it (`PR_SET_PDEATHSIG`).
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io::{PipeReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
@@ -61,11 +60,12 @@ impl Process {
     /// # Errors
     /// If it cannot be started.
     pub fn start(mut command: Command, plugin: String) -> Result<Self> {
-        let no_process =
-            |error| Error::environment(format!("a process for the plugin {plugin} cannot be started")).with_source(error);
+        let no_process = |error| {
+            Error::environment(format!("a process for the plugin {plugin} cannot be started")).with_source(error)
+        };
         let (reader, writer) = std::io::pipe().map_err(no_process)?;
         command.stderr(writer).process_group(0).env_clear();
-        command.envs(std::env::vars_os().filter(|(name, _)| PASSED_ON.iter().any(|known| OsString::from(known) == *name)));
+        command.envs(std::env::vars_os().filter(|(name, _)| PASSED_ON.iter().any(|known| name == *known)));
         // The allocator takes a GiB at once otherwise, all of which would be there already when memory is limited.
         command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
         let ending = Arc::new(Ending::default());
@@ -140,7 +140,9 @@ impl Ending {
         }
         tell(plugin, &line);
         // Its number is its own until it is waited for, which is done when nobody can want to kill it any more.
-        while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {}
+        while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+        {
+        }
         let mut status = self.status();
         // What it has started is of no use without it; there may be none.
         let _ = kill_process_group(pid, Signal::KILL);

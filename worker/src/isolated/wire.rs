@@ -59,8 +59,9 @@ impl Sender {
     /// # Errors
     /// If the other side is gone, or the message is too long.
     pub fn send(&mut self, message: &impl Serialize, rows: Option<Rows<'_>>) -> Result<()> {
-        let message = serde_json::to_vec(message)
-            .map_err(|error| Error::internal("a message for a plugin's process cannot be written").with_source(error))?;
+        let message = serde_json::to_vec(message).map_err(|error| {
+            Error::internal("a message for a plugin's process cannot be written").with_source(error)
+        })?;
         let (stream, kind, rows) = match rows {
             None => (0, 0, Vec::new()),
             Some((stream, batch)) => {

@@ -29,6 +29,11 @@ pub fn kill(pid: u32) {
     let _ = kill_process(pid, Signal::KILL);
 }
 
+/// Whether a process of a plugin is still there.
+fn is_there(child: &u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.contains("host-plugin"))
+}
+
 /// A job beside the others in the same worker, in whose process its plugin runs.
 struct Neighbour {
     words: Words,
@@ -105,24 +110,34 @@ fn a_panic_is_the_plugins_own_mistake_there_too() {
     neighbour.goes_on(&cluster);
 }
 
+/// Submits a job whose plugin loops, and waits until it does. Returns its processes.
+fn hanging(cluster: &Cluster, name: &str, words: &Words) -> Vec<u32> {
+    let arguments = ["--parallelism", "8", "--isolation", "process", "--arg", "fault=loop"];
+    submit(cluster, name, words, &arguments).code(0);
+    until("subtasks hang", || {
+        let children = children_of(cluster.pid("w1"));
+        let stat = |child: &u32| std::fs::read_to_string(format!("/proc/{child}/stat"));
+        let hanging = children.iter().filter(|child| stat(child).is_ok_and(|stat| stat.contains(") R ")));
+        (hanging.count() >= 4).then_some(children)
+    })
+}
+
 #[test]
-fn an_endless_loop_holds_up_nobody_and_ends_when_its_job_is_cancelled() {
+fn an_endless_loop_holds_up_nobody_and_ends_when_its_job_is_cancelled_or_its_worker_is_killed() {
     // More subtasks than threads that compute.
-    let cluster = Cluster::start(1, 9);
+    let mut cluster = Cluster::start(1, 9);
     let mut neighbour = Neighbour::new(&cluster);
     let words = Words::new();
     words.say("first", &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"]);
-    let arguments = ["--parallelism", "8", "--isolation", "process", "--arg", "fault=loop"];
-    submit(&cluster, "loops", &words, &arguments).code(0);
-    until("all subtasks hang", || {
-        let children = children_of(neighbour.worker);
-        let runs = |child: &u32| std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.contains(") R "));
-        (children.iter().filter(|child| runs(child)).count() >= 4).then_some(())
-    });
+    hanging(&cluster, "first", &words);
     neighbour.goes_on(&cluster);
-    cluster.weir(&["jobs", "cancel", "loops", "--wait"]).code(0);
+    cluster.weir(&["jobs", "cancel", "first", "--wait"]).code(0);
     until("the processes are gone", || children_of(neighbour.worker).is_empty().then_some(()));
     neighbour.goes_on(&cluster);
+    // Who is in a loop does not see that its sockets are closed.
+    let children = hanging(&cluster, "second", &words);
+    cluster.kill("w1");
+    until("the processes are gone", || (!children.iter().any(is_there)).then_some(()));
 }
 
 #[test]
@@ -155,9 +170,6 @@ fn killed_processes_cost_no_row_and_make_none_twice() {
     let children = children_of(neighbour.worker);
     assert!(!children.is_empty());
     cluster.kill("w1");
-    let is_there = |child: &u32| {
-        std::fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.contains("host-plugin"))
-    };
     until("the processes are gone", || (!children.iter().any(is_there)).then_some(()));
     cluster.start_worker("w1", 3);
     words.say("fourth", &["a", "d"]);
@@ -179,7 +191,11 @@ fn isolation_stays_with_a_job_until_somebody_says_otherwise() {
         let described = cluster.weir(&["jobs", "describe", "counts"]).code(0).out;
         described.lines().find(|line| line.starts_with("isolation")).map(str::to_owned)
     };
-    assert!(isolation().unwrap().ends_with("plugins run in processes of their own, with 300 MiB each"), "{:?}", isolation());
+    assert!(
+        isolation().unwrap().ends_with("plugins run in processes of their own, with 300 MiB each"),
+        "{:?}",
+        isolation()
+    );
     cluster.weir(&["jobs", "rescale", "counts", "-p", "2"]).code(0);
     assert!(isolation().is_some());
     // Another version of the plugin.
@@ -195,7 +211,9 @@ fn isolation_stays_with_a_job_until_somebody_says_otherwise() {
     let before = cluster.until_checkpoint("counts")["attempt"].as_u64();
     assert!(!children_of(worker).is_empty());
     // And that is another way to run it, which goes on with the state.
-    submit_file(&cluster, &next, "counts", &words, &["--isolation", "none"]).code(0).says(&["goes on with these settings"]);
+    submit_file(&cluster, &next, "counts", &words, &["--isolation", "none"])
+        .code(0)
+        .says(&["goes on with these settings"]);
     cluster.until_job("counts", "runs anew", |job| job["attempt"].as_u64() > before);
     words.say("third", &["a", "c"]);
     said.extend(["a", "c"]);
@@ -229,7 +247,11 @@ fn state_that_is_larger_than_memory_is_evicted_and_found_again() {
 #[test]
 fn what_cannot_be_isolated_is_refused() {
     let refused = |arguments: &[&str], says: &str| {
-        crate::weir::weir(arguments).code(2).says(&["'plugin.isolation' = 'process'", says, "operators of a plugin's file can be isolated"]);
+        crate::weir::weir(arguments).code(2).says(&[
+            "'plugin.isolation' = 'process'",
+            says,
+            "operators of a plugin's file can be isolated",
+        ]);
     };
     let plugin = example("weir_test_plugin").display().to_string();
     let script = format!(
@@ -242,5 +264,8 @@ fn what_cannot_be_isolated_is_refused() {
     refused(&[&["explain", &journal], &arguments[..]].concat(), "has a source or sink of a plugin");
     // What has no plugin has nothing to isolate.
     crate::weir::weir(&["run", "-e", "SELECT 1", "--isolation", "process"]).code(0);
+    crate::weir::weir(&["run", "-e", "SELECT 1", "-D", "plugin.memory-limit=1 gb"])
+        .code(2)
+        .says(&["plugins run in none of their own", "set 'plugin.isolation' = 'process' too"]);
     crate::weir::weir(&["run", "-e", "SELECT 1", "--isolation", "thread"]).code(2).says(&["--isolation"]);
 }

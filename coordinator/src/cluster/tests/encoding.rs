@@ -262,7 +262,8 @@ fn what_isolates_plugins_is_read_by_no_earlier_version() {
         scaling: None,
         at: 1,
     };
-    let updated = Command::UpdateJob { job: JobId(1), spec: Arc::new(isolated()), parallelism: 1, scaling: None, at: 1 };
+    let updated =
+        Command::UpdateJob { job: JobId(1), spec: Arc::new(isolated()), parallelism: 1, scaling: None, at: 1 };
     let by = Command::By { actor: "ci".into(), command: Box::new(submitted.clone()) };
     for command in [&submitted, &updated, &by] {
         let bytes = command.to_bytes();

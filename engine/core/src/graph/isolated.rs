@@ -32,14 +32,19 @@ impl JobGraph {
     fn stays_in_process(&self) -> Option<String> {
         if let Some(function) = self.functions.first() {
             let name = PluginFunction::name_in_sql(&function.name);
-            return Some(format!("the job calls `{name}`, a function of a plugin, which runs in the process of the job"));
+            return Some(format!(
+                "the job calls `{name}`, a function of a plugin, which runs in the process of the job"
+            ));
         }
         self.nodes.iter().find_map(|node| match &node.spec.operator {
             OperatorSpec::Plugin(plugin) if plugin.artifact.is_none() => {
                 Some(format!("the plugin of `{}` is linked into the process of the job", plugin.operator))
             }
             operator => operator.plugin_table().map(|table| {
-                format!("the table `{}` has a source or sink of a plugin, which runs in the process of the job", table.table)
+                format!(
+                    "the table `{}` has a source or sink of a plugin, which runs in the process of the job",
+                    table.table
+                )
             }),
         })
     }

@@ -59,8 +59,10 @@ pub struct Settings {
     pub aggregate_phases: AggregatePhases,
     /// `pipeline.late-rows.table`.
     pub late_rows_table: Option<String>,
-    /// `plugin.isolation` and `plugin.memory-limit`.
+    /// `plugin.isolation`, with `plugin.memory-limit`.
     pub isolation: Isolation,
+    /// `plugin.memory-limit`, in bytes; `None`: no limit.
+    pub plugin_memory_limit: Option<u64>,
     /// `restart-strategy.*`.
     pub restart: Restart,
     /// `client.coordinators`.
@@ -135,6 +137,7 @@ impl Settings {
         let present = |key| layers.get(key).expect("the registry has a default for it");
         let text = |key| layers.get(key).map(Value::text).filter(|text| !text.is_empty());
         let duration_or_off = |key| Some(present(key).duration()).filter(|duration| !duration.is_zero());
+        let plugin_memory_limit = layers.get(registry::PLUGIN_MEMORY_LIMIT).map(Value::size);
         Self {
             name: text(registry::PIPELINE_NAME),
             parallelism: match layers.get(registry::PARALLELISM) {
@@ -170,11 +173,10 @@ impl Settings {
             },
             late_rows_table: text(registry::LATE_ROWS_TABLE),
             isolation: match present(registry::PLUGIN_ISOLATION).text().as_str() {
-                "process" => {
-                    Isolation::Process { memory_limit: layers.get(registry::PLUGIN_MEMORY_LIMIT).map(Value::size) }
-                }
+                "process" => Isolation::Process { memory_limit: plugin_memory_limit },
                 _ => Isolation::None,
             },
+            plugin_memory_limit,
             restart: Restart {
                 attempts: match present(registry::RESTART).text().as_str() {
                     "none" => Some(0),

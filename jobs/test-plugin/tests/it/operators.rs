@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int8Array,
-    Int32Builder, Int64Array, ListArray, MapBuilder, RecordBatch, StringArray, StringBuilder, StringViewArray,
-    StructArray, TimestampMillisecondArray, UInt64Array,
+    ArrayRef, AsArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int8Array, Int32Builder,
+    Int64Array, ListArray, MapBuilder, RecordBatch, StringArray, StringBuilder, StringViewArray, StructArray,
+    TimestampMillisecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use weir_core::plugin::{OperatorRequest, Plugin};

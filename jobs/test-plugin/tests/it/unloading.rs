@@ -14,6 +14,11 @@ fn is_loaded(path: &Path) -> bool {
     std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap())
 }
 
+/// Mappings of this process.
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+}
+
 /// Bytes of this process that are in memory.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -59,9 +64,12 @@ fn cycles(times: usize) {
     drop(kept);
     assert!(!is_loaded(&path), "nothing of it is held any more");
     (0..50).for_each(|_| drop(cycle()));
-    let before = resident();
+    let (before, mapped) = (resident(), mappings());
     (0..times).for_each(|_| drop(cycle()));
     let grown = resident().saturating_sub(before);
     assert!(grown < 2 << 20, "{times} cycles have taken {grown} bytes");
+    // Other tests of this process have some too.
+    let grown = mappings().saturating_sub(mapped);
+    assert!(grown < 100, "{times} cycles have left {grown} mappings");
     assert!(!is_loaded(&path));
 }

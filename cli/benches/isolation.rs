@@ -1,0 +1,89 @@
+//! What a process of its own costs an operator of a plugin: rows a second in this process and in a child, over batches of several sizes.
+//!
+//! `cargo bench -p weir-cli --bench isolation`
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a measurement")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use weir_core::plugin::{Artifact, ArtifactHash, OperatorRequest, Plugin};
+use weir_core::{Batch, Collector};
+use weir_plugin_abi::host::load;
+use weir_worker::isolated::{Children, IsolatedPlugin};
+
+const ROWS: usize = 4 * 1024 * 1024;
+const KEYS: usize = 1000;
+
+/// The plugin for tests, as cargo has built it for this.
+fn file() -> PathBuf {
+    let bench = std::env::current_exe().unwrap();
+    let names = ["libweir_test_plugin.so", "../libweir_test_plugin.so"].map(|name| bench.parent().unwrap().join(name));
+    names.into_iter().find(|path| path.exists()).unwrap()
+}
+
+fn schema(fields: &[(&str, DataType)]) -> SchemaRef {
+    Arc::new(Schema::new(
+        fields.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect::<Vec<_>>(),
+    ))
+}
+
+fn batches(rows: usize, schema: &SchemaRef) -> Vec<Batch> {
+    let batch = |first: usize| {
+        let words = (first..first + rows).map(|row| format!("word {}", row % KEYS));
+        let times = TimestampMillisecondArray::from_iter_values(first as i64..(first + rows) as i64);
+        let columns: Vec<ArrayRef> = vec![Arc::new(StringViewArray::from_iter_values(words)), Arc::new(times)];
+        RecordBatch::try_new(schema.clone(), columns).unwrap().into()
+    };
+    (0..ROWS / rows).map(|number| batch(number * rows)).collect()
+}
+
+fn measure(what: &str, plugin: &dyn Plugin, request: &OperatorRequest, rows: usize) -> Duration {
+    let mut operator = plugin.operator(request).unwrap();
+    let mut best = Duration::MAX;
+    let batches = batches(rows, &request.inputs[0]);
+    for _ in 0..3 {
+        let start = Instant::now();
+        let mut out = Collector::new(0);
+        let mut emitted = 0;
+        for batch in &batches {
+            operator.process(0, batch.clone(), &mut out).unwrap();
+            emitted += out.take().iter().map(|(_, batch)| batch.num_rows()).sum::<usize>();
+        }
+        assert_eq!(emitted, ROWS);
+        best = best.min(start.elapsed());
+    }
+    let (million, batch) = (ROWS as f64 / best.as_secs_f64() / 1e6, best.as_secs_f64() * 1e6 / batches.len() as f64);
+    println!("{:5} of {rows:4} rows, {what:12} {million:8.2} million rows/s, {batch:8.1} us a batch", request.operator);
+    best
+}
+
+fn main() {
+    let words = [("word", DataType::Utf8View), ("ts", DataType::Timestamp(TimeUnit::Millisecond, None))];
+    let input = schema(&words);
+    let artifact =
+        Artifact { hash: ArtifactHash::from_bytes([7; 32]), name: "test".into(), version: "1".into(), folder: None };
+    let (here, children) = (load(&file()).unwrap(), Arc::<Children>::default());
+    let apart = IsolatedPlugin::new(&artifact, &file(), None, children).in_program(env!("CARGO_BIN_EXE_weir").as_ref());
+    // One that does nothing, and one that does what a simple plugin does.
+    for (operator, output) in
+        [("echo", input.clone()), ("count", schema(&[words[0].clone(), ("n", DataType::Int64), words[1].clone()]))]
+    {
+        for rows in [64, 1024, 8192] {
+            let request = OperatorRequest {
+                operator: operator.into(),
+                config: Vec::new(),
+                inputs: vec![input.clone()],
+                keys: vec![Some(vec![0])],
+                output: output.clone(),
+                side_outputs: vec![input.clone()],
+            };
+            let here = measure("in process", &here, &request, rows);
+            let apart = measure("isolated", &apart, &request, rows);
+            println!("{:46}{:8.2} times as long", "", apart.as_secs_f64() / here.as_secs_f64());
+        }
+    }
+}
