@@ -14,6 +14,8 @@ use super::wire::{self, Receiver, Sender};
 /// What a process tells while calls go on.
 pub struct Later {
     sender: Mutex<Sender>,
+    /// Held until all pieces of captured rows are there: they do not say whose they are.
+    making: Mutex<()>,
     listener: Arc<Mutex<Listener>>,
 }
 
@@ -45,7 +47,7 @@ impl Later {
         let thread = thread.spawn(move || listen(receiver, &heard));
         // It ends with the process.
         thread.map(drop).map_err(|error| Error::environment("a thread cannot be started").with_source(error))?;
-        Ok(Self { sender: Mutex::new(sender), listener })
+        Ok(Self { sender: Mutex::new(sender), making: Mutex::default(), listener })
     }
 
     /// Who is woken from here on; `None`: nobody.
@@ -58,8 +60,7 @@ impl Later {
     /// # Errors
     /// What has gone wrong in the process; `None` if it is gone.
     pub fn make(&self, number: u64, mut take: impl FnMut(Batch, bool) -> Result<()>) -> Result<Option<()>> {
-        // Held until all are there: pieces do not say whose they are.
-        let mut sender = held(&self.sender);
+        let _alone = held(&self.making);
         let (made, pieces) = mpsc::channel();
         {
             let mut listener = held(&self.listener);
@@ -68,7 +69,7 @@ impl Later {
             }
             listener.made = Some(made);
         }
-        if sender.send(&protocol::Kept::Make(number), None).is_err() {
+        if held(&self.sender).send(&protocol::Kept::Make(number), None).is_err() {
             return Ok(None);
         }
         let mut taken = Ok(());

@@ -181,7 +181,7 @@ impl Ending {
 
 fn tell(plugin: &str, line: &[u8]) {
     if !line.is_empty() {
-        info!(plugin, line = %String::from_utf8_lossy(line), "a plugin has written to standard error");
+        info!(plugin, line = %String::from_utf8_lossy(line), "a plugin has written");
     }
 }
 
