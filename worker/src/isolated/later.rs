@@ -99,7 +99,23 @@ impl Drop for Later {
     }
 }
 
+/// Says that nothing is told any more, also when the thread panics.
+struct Ends<'a>(&'a Mutex<Listener>);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        let mut listener = held(self.0);
+        listener.has_ended = true;
+        listener.made = None;
+        // Whoever asks for answers hears that there will be none.
+        let waker = listener.waker.take();
+        drop(listener);
+        waker.inspect(Waker::wake_by_ref);
+    }
+}
+
 fn listen(mut receiver: Receiver, listener: &Mutex<Listener>) {
+    let _ends = Ends(listener);
     while let Ok(Some((told, rows))) = receiver.receive::<protocol::Later>() {
         let listener = held(listener);
         match told {
@@ -116,11 +132,4 @@ fn listen(mut receiver: Receiver, listener: &Mutex<Listener>) {
             }
         }
     }
-    let mut listener = held(listener);
-    listener.has_ended = true;
-    listener.made = None;
-    // Whoever asks for answers hears that there will be none.
-    let waker = listener.waker.take();
-    drop(listener);
-    waker.inspect(Waker::wake_by_ref);
 }

@@ -9,6 +9,7 @@
 
 use std::io::{BufReader, ErrorKind, IoSlice, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::buffer::Buffer;
 use bytes::Bytes;
@@ -124,7 +125,10 @@ impl Receiver {
             0 => None,
             length => {
                 let bytes = Bytes::from(self.read_exactly(length)?);
-                Some(self.decoder.decode(stream, kind, bytes)?)
+                let decoder = &mut self.decoder;
+                // Of bytes that are no rows Arrow panics. Nothing is read behind an error.
+                let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(stream, kind, bytes)));
+                Some(decoded.unwrap_or_else(|_| Err(Error::environment("rows that were received are damaged")))?)
             }
         };
         Ok(Some((message, rows)))
@@ -147,3 +151,6 @@ impl Receiver {
 fn cut_off() -> Error {
     Error::environment("a message was cut off")
 }
+
+#[cfg(test)]
+mod tests;
