@@ -145,6 +145,16 @@ fn expected() -> [(&'static str, &'static [&'static str], Vec<String>); 6] {
 
 #[test]
 fn what_the_examples_make_is_whole_though_workers_are_killed() {
+    run(&[]);
+}
+
+#[test]
+fn it_is_also_where_plugins_run_in_processes_of_their_own() {
+    run(&["--isolation", "process"]);
+}
+
+/// Runs the examples, those that are plugins with these settings.
+fn run(settings: &[&str]) {
     let mut cluster = Cluster::start(3, 3);
     cluster.start_worker("spare", 6);
     let folder = tempfile::tempdir().unwrap();
@@ -153,7 +163,8 @@ fn what_the_examples_make_is_whole_though_workers_are_killed() {
     let functions = declared("geohash", &geo) + &declared("centre", &geo);
     cluster.weir(&["catalog", "apply", "-e", &format!("{}{functions}", tables(&folder))]).code(0);
     let files = ["fraud", "sessions", "order_saga"].map(|name| (name, example(name).display().to_string()));
-    let mut jobs: Vec<(&str, Vec<&str>)> = files.iter().map(|(name, file)| (*name, vec![file.as_str()])).collect();
+    let mut jobs: Vec<(&str, Vec<&str>)> =
+        files.iter().map(|(name, file)| (*name, [&[file.as_str()], settings].concat())).collect();
     jobs[2].1.extend(["--arg", "timeout-seconds=3600"]);
     let sql = "INSERT INTO cells SELECT id, geohash(lat, lon, 5) FROM rides;
         INSERT INTO centres SELECT geohash(lat, lon, 5), COUNT(*), ROUND(centre(lat, lon).lat, 6)
