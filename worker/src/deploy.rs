@@ -31,7 +31,7 @@ use self::opener::{Opened, Opener, Place, Seat};
 use self::restore::Restorer;
 use self::supervisor::Supervisor;
 use self::wiring::{Plan, Wiring};
-use crate::blocking::Blocking;
+use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
 use crate::exchange::ExchangeLimits;
 use crate::exchange::network::{Membership, Network};
@@ -116,6 +116,7 @@ pub struct JobHandle {
 pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let plugins = HeldPlugins(deployment.functions.shared_plugins());
     let graph = &deployment.graph;
+    let restorer = restorer(&deployment).await?;
     let chains = graph.chains();
     let parallelism = deployment.part.parallelism();
     let Deployment { job, attempt, part, limits, .. } = &deployment;
@@ -127,15 +128,8 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let (event_sender, events) = mpsc::channel(limits.control_messages);
     let (exhausted_sender, exhausted) = mpsc::channel(limits.control_messages);
     let (snapshot_sender, snapshots) = mpsc::channel(limits.control_messages);
-    let Deployment { restore, storage, blocking, .. } = &deployment;
     let opener = Opener {
-        restorer: Restorer::new(
-            (graph.clone(), deployment.functions.clone()),
-            restore.clone(),
-            storage.clone(),
-            blocking.clone(),
-            (deployment.attempt, deployment.memory_budget.filter(|_| deployment.keeps_state)),
-        )?,
+        restorer,
         deployment: &deployment,
         exhausted: exhausted_sender,
         events: event_sender.clone(),
@@ -206,6 +200,16 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         membership,
         plugins,
     })
+}
+
+/// Access to the checkpoint. Operators are made to see what they keep, which takes a process to start where plugins are isolated.
+async fn restorer(deployment: &Deployment) -> Result<Restorer> {
+    let Deployment { graph, functions, restore, storage, blocking, attempt, .. } = deployment;
+    let job = (graph.clone(), functions.clone());
+    let (restore, storage, reads) = (restore.clone(), storage.clone(), blocking.clone());
+    let limits = (*attempt, deployment.memory_budget.filter(|_| deployment.keeps_state));
+    let open = move || Restorer::new(job, restore, storage, reads, limits);
+    if graph.isolation().is_none() { open() } else { blocking::run(blocking, open).await }
 }
 
 /// The plugins of a part that somebody waits for. When nobody does any more, calls that run outside of this process have to end: a subtask that

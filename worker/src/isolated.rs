@@ -37,6 +37,7 @@ mod process;
 mod protocol;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -151,7 +152,7 @@ impl Plugin for IsolatedPlugin {
         self.0.info.clone()
     }
 
-    fn job(&self, _: &std::collections::BTreeMap<String, String>) -> Result<JobDescription> {
+    fn job(&self, _: &BTreeMap<String, String>) -> Result<JobDescription> {
         Err(Error::internal("a plugin describes its job before it is isolated"))
     }
 
