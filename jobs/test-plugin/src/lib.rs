@@ -50,11 +50,12 @@ impl Plugin for TestPlugin {
     }
 
     /// Arguments: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in
-    /// `process`; `once`, a file that is there from its first time on, so that there is no second.
+    /// `process`; `once`, a file that is there from its first time on, so that there is no second;
+    /// `set`, a setting of the job, as `key:value`.
     fn job(&self, arguments: &BTreeMap<String, String>) -> Result<JobDescription> {
         if let Some(unknown) = arguments
             .keys()
-            .find(|name| !["input", "output", "watch", "fault", "where", "once"].contains(&name.as_str()))
+            .find(|name| !["input", "output", "watch", "fault", "where", "once", "set"].contains(&name.as_str()))
         {
             return Err(
                 Error::user(format!("there is no argument `{unknown}`")).with_help("it takes `input` and `output`")
@@ -81,10 +82,12 @@ impl Plugin for TestPlugin {
         );
         let once = arguments.get("once").map(|file| format!("\n{file}")).unwrap_or_default();
         let fault = fault.map(|fault| format!("{fault}{once}").into_bytes()).unwrap_or_default();
+        let set = arguments.get("set").and_then(|setting| setting.split_once(':'));
+        let set = set.map(|(key, value)| format!("SET '{key}' = '{value}';\n")).unwrap_or_default();
         Ok(JobDescription {
             name: "counted-words".into(),
             steps: vec![
-                JobStep::Sql(tables),
+                JobStep::Sql(set + &tables),
                 JobStep::Sql("CREATE VIEW spoken AS SELECT UPPER(word) AS word, ts FROM words WHERE word <> ''".into()),
                 JobStep::Operator(count_step("counts", "spoken", fault)),
                 JobStep::Sql("INSERT INTO counted SELECT word, n FROM counts WHERE n > 0".into()),

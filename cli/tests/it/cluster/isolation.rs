@@ -101,7 +101,11 @@ fn a_panic_is_the_plugins_own_mistake_there_too() {
     let mut neighbour = Neighbour::new(&cluster);
     let words = Words::new();
     words.say("first", &["a"]);
-    submit(&cluster, "panics", &words, &["--isolation", "process", "--arg", "fault=panic"]).code(0);
+    // The job's own SQL may say where it runs.
+    let arguments = ["--arg", "set=plugin.isolation:process", "--arg", "fault=panic"];
+    submit(&cluster, "panics", &words, &arguments).code(0);
+    let described = cluster.weir(&["jobs", "describe", "panics"]).code(0).out;
+    assert!(described.contains("plugins run in processes of their own"), "{described}");
     let report = until("the job has failed", || {
         let job = cluster.job("panics");
         (job["status"] == "failed").then(|| job["last_failure"]["report"].as_str().unwrap().to_owned())
