@@ -277,3 +277,20 @@ fn what_cannot_be_isolated_is_refused() {
         .says(&["plugins run in none of their own", "set 'plugin.isolation' = 'process' too"]);
     crate::weir::weir(&["run", "-e", "SELECT 1", "--isolation", "thread"]).code(2).says(&["--isolation"]);
 }
+
+#[test]
+fn a_call_that_does_not_return_ends_when_checkpoints_have_timed_out() {
+    let cluster = Cluster::start(1, 2);
+    let words = Words::new();
+    let said = ["a", "b", "a", "c"];
+    let once = format!("once={}", words.path("once").display());
+    let limits = ["execution.checkpointing.timeout=2 s", "execution.checkpointing.tolerable-failed-checkpoints=0"];
+    let arguments = ["--parallelism", "2", "--isolation", "process", "--arg", "fault=loop", "--arg", &once];
+    submit(&cluster, "loops", &words, &[&arguments[..], &["-D", limits[0], "-D", limits[1]]].concat()).code(0);
+    words.say("first", &said);
+    words.wait_for(said.len());
+    let job = cluster.until_job("loops", "runs again", |job| job["status"] == "running");
+    let report = job["last_failure"]["report"].as_str().unwrap();
+    assert!(job["restarts"] == 1 && report.contains("checkpoint"), "{job:#}");
+    assert_eq!(words.counted(), numbered(&said));
+}
