@@ -75,24 +75,33 @@ pub(super) fn each_row<In: Record, K: Key, S: State, Out: Record>(
     let hashes = hash_of(keys, count)?;
     let (rows, keys) = (In::columns_reader(rows, None)?, K::columns_reader(keys, None)?);
     let lives = store.time_to_live();
-    for (row, hash) in hashes.iter().enumerate() {
-        let slot = store.slot(*hash, |key| key.equals(&keys, row), || K::read(&keys, row));
-        let row = In::read(&rows, row);
-        let time = row.event_time();
-        if let Some(lives) = lives {
-            // A row without event time has come no earlier than where event time stands.
-            let came = match lives.clock {
-                Clock::Event => time.unwrap_or(moment.watermark),
-                Clock::Processing => moment.now,
-            };
-            store.extend_life(slot, came.millis());
+    let mut slots = [0; LOOKED_UP];
+    for (chunk, hashes) in hashes.chunks(LOOKED_UP).enumerate() {
+        let first = chunk * LOOKED_UP;
+        for ((row, hash), slot) in (first..).zip(hashes).zip(&mut slots) {
+            *slot = store.slot(*hash, |key| key.equals(&keys, row), || K::read(&keys, row));
         }
-        let found = store.touch(slot);
-        process(row, &mut found.state, &mut Context { key: &found.key, time, moment, output })?;
-        store.queue_timers(slot);
+        for (row, slot) in (first..).zip(&slots[..hashes.len()]) {
+            let row = In::read(&rows, row);
+            let time = row.event_time();
+            if let Some(lives) = lives {
+                // A row without event time has come no earlier than where event time stands.
+                let came = match lives.clock {
+                    Clock::Event => time.unwrap_or(moment.watermark),
+                    Clock::Processing => moment.now,
+                };
+                store.extend_life(*slot, came.millis());
+            }
+            let found = store.touch(*slot);
+            process(row, &mut found.state, &mut Context { key: &found.key, time, moment, output })?;
+            store.queue_timers(*slot);
+        }
     }
     Ok(())
 }
+
+/// Rows whose keys are looked up before any of them is worked off, so that the processor waits for the memory of many at a time.
+const LOOKED_UP: usize = 64;
 
 /// What a step is beside what it does.
 #[derive(Clone)]
