@@ -47,8 +47,8 @@ struct Line {
 const TABLES: &str = "
     CREATE TABLE pairs (id BIGINT NOT NULL, value BIGINT NOT NULL) WITH ('connector' = 'datagen');
     CREATE TABLE lines (id BIGINT NOT NULL, text STRING NOT NULL) WITH ('connector' = 'datagen');
-    CREATE TABLE some_pairs (id BIGINT NOT NULL, value BIGINT NOT NULL) WITH ('connector' = 'blackhole');
-    CREATE TABLE some_lines (id BIGINT NOT NULL, text STRING NOT NULL) WITH ('connector' = 'blackhole');
+    CREATE TABLE some_pairs (id BIGINT, value BIGINT) WITH ('connector' = 'blackhole');
+    CREATE TABLE some_lines (id BIGINT, text STRING) WITH ('connector' = 'blackhole');
 ";
 
 /// A step in SQL, in Rust by rows, and in Rust over batches.
