@@ -21,16 +21,18 @@ use std::fmt;
 use weir_core::plugin::ArtifactHash;
 use weir_core::{JobId, Node, OperatorSpec};
 use weir_proto::client::{
-    Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Grant, Identity, JobRef, Role,
+    Bearer, Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Grant, Identity, JobRef, Person, Role,
 };
 
-use crate::cluster::{ClusterState, plugins_of};
+use crate::cluster::{ClusterState, Token, plugins_of};
 
 /// Who asks, and what it was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Under which it is known: a token's name. `None` where the network is trusted.
+    /// Under which it is known: a token's name, a certificate, a person. `None` where the network is trusted.
     pub name: Option<String>,
+    /// The tokens that it has, by their names.
+    pub tokens: Vec<String>,
     /// Its roles.
     pub grants: Vec<Grant>,
     /// Whether it may bring native code.
@@ -68,7 +70,7 @@ pub enum Resource {
 impl Principal {
     /// One who may do everything.
     pub fn all(name: Option<String>) -> Self {
-        Self { name, grants: vec![Grant { role: Role::Admin, namespace: None }], plugins: true }
+        Self { name, tokens: Vec::new(), grants: vec![Grant { role: Role::Admin, namespace: None }], plugins: true }
     }
 
     fn sees(&self, namespace: &str) -> bool {
@@ -130,7 +132,7 @@ pub fn authorize(principal: &Principal, verb: Verb, resource: &Resource) -> Resu
     }
     let who = principal.name.as_deref().unwrap_or("whoever asks");
     Err(ClientError::new(ClientErrorKind::Denied, format!("{who} may not {verb} {resource}"))
-        .with_help("`weir tokens list` shows what a token is good for; an admin can make another"))
+        .with_help("`weir tokens list` shows what your token or your groups are good for; an admin can make another"))
 }
 
 /// Who asks, as far as the cluster knows it. `now` is in milliseconds since 1970.
@@ -148,12 +150,30 @@ pub fn principal(state: &ClusterState, caller: &Caller, now: i64) -> Result<Prin
         Identity::Certificate(fingerprint) => Ok(Principal::all(Some(format!("certificate:{fingerprint}")))),
         Identity::Token(sha256) => {
             // Neither is it told which of the two it was, nor does it take longer: what is compared is a hash of what was sent.
-            let token = state.tokens.iter().find(|(_, token)| token.sha256 == *sha256);
-            let token = token.filter(|(_, token)| token.expires_at.is_none_or(|end| now < end));
+            let is_it = |bearer: &Bearer| matches!(bearer, Bearer::Secret(known) if known == sha256);
+            let token = state.tokens.iter().find(|(_, token)| is_it(&token.bearer));
+            let token = token.filter(|(_, token)| token.is_good(now));
             let (name, token) = token.ok_or_else(|| unknown("the token is not known, was revoked, or has expired"))?;
-            Ok(Principal { name: Some(name.clone()), grants: token.grants.clone(), plugins: token.plugins })
+            let (grants, plugins) = (token.grants.clone(), token.plugins);
+            Ok(Principal { name: Some(name.clone()), tokens: vec![name.clone()], grants, plugins })
         }
+        // Who asks again and again with one call, as streams of events do, does so until its token ends.
+        Identity::Person(person) if now >= person.expires_at => Err(unknown("the token has expired")),
+        Identity::Person(person) => Ok(member(state, person, now)),
     }
+}
+
+/// A person, with what its groups are good for: those without a token give nothing.
+fn member(state: &ClusterState, person: &Person, now: i64) -> Principal {
+    let is_in = |token: &Token| token.bearer.group().is_some_and(|group| person.groups.iter().any(|one| one == group));
+    let mut principal =
+        Principal { name: Some(person.name.clone()), tokens: Vec::new(), grants: Vec::new(), plugins: false };
+    for (name, token) in state.tokens.iter().filter(|(_, token)| is_in(token) && token.is_good(now)) {
+        principal.tokens.push(name.clone());
+        principal.grants.extend(token.grants.iter().cloned());
+        principal.plugins |= token.plugins;
+    }
+    principal
 }
 
 /// What a request needs. Every kind of request has its line here.
@@ -286,7 +306,7 @@ pub fn visible(principal: &Principal, state: &ClusterState, answer: ClientRespon
             let rules = |grants: &[Grant]| {
                 administered(grants).iter().all(|(verb, resource)| authorize(principal, *verb, resource).is_ok())
             };
-            tokens.retain(|token| Some(&token.name) == principal.name.as_ref() || rules(&token.grants));
+            tokens.retain(|token| principal.tokens.contains(&token.name) || rules(&token.grants));
             ClientResponse::Tokens(tokens)
         }
         other => other,

@@ -11,6 +11,7 @@ mod cluster;
 mod status;
 #[cfg(test)]
 mod tests;
+mod token;
 mod worker_link;
 mod workers;
 
@@ -23,10 +24,11 @@ pub use crate::generated::worker::v1::workers_server::WorkersServer;
 pub use channel::{CallOptions, ClusterChannel};
 pub use cluster::{Call, ClientHandler, ClusterService, cluster_service};
 pub use status::{from_status, to_status};
+pub use token::TokenSource;
 pub use worker_link::{LinkOptions, WorkerLink};
 pub use workers::{WorkerHandler, WorkerMessages, WorkersService, workers_service};
 
-use crate::client::{ClientError, ClientErrorKind, Token};
+use crate::client::{ClientError, ClientErrorKind};
 use crate::tls::{CertificateRole, Connector, NEEDS_TLS, Tls, TlsProblem};
 
 /// Room for the details of an error among the headers of an answer; HTTP/2 libraries take less if not told.
@@ -38,7 +40,7 @@ pub struct Credentials {
     /// Without, connections are plain.
     pub tls: Option<Tls>,
     /// What a client shows that has no certificate of its own.
-    pub token: Option<Token>,
+    pub token: Option<TokenSource>,
 }
 
 impl Credentials {

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use weir_connectors::options::{parse_bytes, parse_duration};
-use weir_core::{Error, JobId, Result};
-use weir_proto::client::{JobRef, Token};
-use weir_proto::grpc::Credentials;
+use weir_core::{JobId, Result};
+use weir_proto::client::JobRef;
+use weir_proto::grpc::{Credentials, TokenSource};
 
 pub use self::scaling::{AutoscaleArguments, Slots};
 use super::init_security::{self, InitSecurityArguments};
@@ -35,7 +35,8 @@ pub struct ClusterArguments {
     #[command(flatten)]
     pub tls: TlsArguments,
 
-    /// A file with the token by which the cluster knows who asks; the token itself may be in WEIR_TOKEN.
+    /// A file with the token by which the cluster knows who asks, the cluster's own or one of an OpenID Connect issuer; the token itself may
+    /// be in WEIR_TOKEN. The file is read again for every request.
     #[arg(long, global = true, value_name = "FILE", env = "WEIR_TOKEN_FILE", help_heading = "TLS")]
     pub token_file: Option<PathBuf>,
 
@@ -63,20 +64,14 @@ impl ClusterArguments {
         Ok(Credentials { tls: self.tls.open()?, token: self.token()? })
     }
 
-    fn token(&self) -> Result<Option<Token>> {
-        let (text, place) = match (&self.token_file, &self.token) {
-            (Some(path), _) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    Error::user(format!("the token in {} cannot be read", path.display())).with_source(error)
-                })?;
-                (text, path.display().to_string())
-            }
+    fn token(&self) -> Result<Option<TokenSource>> {
+        match (&self.token_file, &self.token) {
+            (Some(path), _) => TokenSource::file(path).map(Some),
             (None, Some(Secret(text))) if !text.is_empty() => {
-                (text.to_string_lossy().into_owned(), "WEIR_TOKEN".to_owned())
+                TokenSource::given(&text.to_string_lossy(), "WEIR_TOKEN").map(Some)
             }
-            (None, _) => return Ok(None),
-        };
-        Token::read(&text).map(Some).ok_or_else(|| Error::user(format!("what is in {place} is no token")))
+            (None, _) => Ok(None),
+        }
     }
 }
 

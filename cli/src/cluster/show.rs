@@ -382,6 +382,7 @@ pub fn tokens(tokens: &[TokenInfo], now: i64, terminal: Terminal) -> Result<Stri
     };
     let columns = vec![
         text("token", tokens, |token| token.name.clone()),
+        text("of group", tokens, |token| token.group.clone().unwrap_or_default()),
         text("good for", tokens, roles),
         text("made by", tokens, |token| token.created_by.clone().unwrap_or_default()),
         text("made", tokens, |token| format!("{} ago", duration(since(now, token.created_at)))),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use weir_core::Result;
-use weir_proto::client::{ClientRequest, ClientResponse, Grant, NewToken, Token, TokenInfo};
+use weir_proto::client::{Bearer, ClientRequest, ClientResponse, Grant, NewToken, Token, TokenInfo};
 
 use super::args::{ClusterArguments, Format, patience};
 use super::client::{Client, expect_answer};
@@ -22,6 +22,8 @@ Examples:
   weir tokens create ci --role developer@flights --expires 90d --out ci.token
   weir tokens create grafana --role viewer                  printed once, and kept nowhere
   weir tokens create release --role developer --plugins     may also submit jobs in Rust: native code
+  weir tokens create platform --group platform-team --role operator
+      for all whom the OpenID Connect issuer of the coordinators (--oidc-issuer-url) has in that group: they show its tokens
   weir tokens list
   weir tokens revoke ci
   weir jobs list --token-file ci.token                      or with the token in WEIR_TOKEN
@@ -50,7 +52,7 @@ pub struct TokensArguments {
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
 pub enum TokensCommand {
-    /// Make a token, and print it.
+    /// Make a token, and print it; or give rights to a group.
     Create {
         /// Its name: by it the token is listed and revoked, and what is done with it is told.
         name: String,
@@ -60,6 +62,9 @@ pub enum TokensCommand {
         /// It may be used to submit plugins: native code that runs in the workers.
         #[arg(long)]
         plugins: bool,
+        /// Make no token, but give this to a group of the OpenID Connect issuer.
+        #[arg(long, value_name = "GROUP", conflicts_with = "out")]
+        group: Option<String>,
         /// How long it is good for, such as 90d; until it is revoked if not given.
         #[arg(long, value_name = "DURATION", value_parser = patience)]
         expires: Option<Duration>,
@@ -86,12 +91,19 @@ pub enum TokensCommand {
 /// What the cluster answers, or that it does not.
 pub async fn execute(command: TokensCommand, mut client: Client, screen: &Arc<Screen>) -> Result<Exit> {
     match command {
-        TokensCommand::Create { name, roles, plugins, expires, out } => {
+        TokensCommand::Create { name, roles, plugins, group, expires, out } => {
             let token = Token::new(secret()?);
+            let bearer = match &group {
+                Some(group) => Bearer::Group(group.clone()),
+                None => Bearer::Secret(token.sha256()),
+            };
             let expires_at =
                 expires.map(|after| wall_millis().saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)));
-            let new = NewToken { name: name.clone(), sha256: token.sha256(), grants: roles, plugins, expires_at };
+            let new = NewToken { name: name.clone(), bearer, grants: roles, plugins, expires_at };
             client.call(ClientRequest::CreateToken(new)).await?;
+            if let Some(group) = group {
+                return said(screen, &format!("{name}: created, for the group {group}"));
+            }
             let text = format!("{}\n", token.reveal());
             match out {
                 None => print(screen, &text),

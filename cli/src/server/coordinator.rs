@@ -12,13 +12,15 @@ use weir_coordinator::leader::LeaderConfig;
 use weir_coordinator::server::{self, CoordinatorConfig, CoordinatorMonitor};
 use weir_core::{CoordinatorId, Error, Result};
 use weir_object_storage::ObjectStorages;
+use weir_proto::client::Authenticator;
 use weir_state::Storages;
 
 use super::allow::AllowArguments;
 use super::http::{self, HttpArguments};
+use super::oidc::OidcArguments;
 use super::recover::{self, RecoverArguments};
 use super::workforce::ScaleArguments;
-use super::{SAY_SO, api, check_reachability, listen};
+use super::{SAY_SO, api, check_reachability, listen, oidc};
 use crate::clock::wall_millis;
 use crate::cluster::args::duration;
 use crate::exit::Exit;
@@ -127,6 +129,10 @@ pub struct CoordinatorArguments {
     /// Certificates; with them everybody who comes in has to prove who it is.
     #[command(flatten)]
     pub tls: TlsArguments,
+
+    /// Who knows clients that have neither a certificate nor a token of the cluster.
+    #[command(flatten)]
+    pub oidc: OidcArguments,
 
     /// Where it is asked how it does.
     #[command(flatten)]
@@ -244,6 +250,7 @@ impl CoordinatorArguments {
             seed: random()?,
             api: Some(api(address, self.allow.allowed())),
             tls: None,
+            issuer: None,
             scaler: None,
         })
     }
@@ -305,15 +312,19 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
         config.leader.workforce = Some(workforce);
         config.scaler = Some(scaler);
     }
+    let issuer = arguments.oidc.open()?;
+    config.issuer = issuer.clone().map(|issuer| -> Arc<dyn Authenticator> { issuer });
     let http = arguments.http.open(http::COORDINATOR, arguments.insecure).await?;
     screen.message(&format!("{}\n", arguments.greeting(&config, address)));
     let (stop, stopped) = watch::channel(false);
     let monitor = Arc::new(CoordinatorMonitor::default());
     let mut http = std::pin::pin!(http.serve(vec![monitor.clone()]));
     let mut coordinator = std::pin::pin!(server::run(config, listener, monitor, stopped));
+    let mut issuer = std::pin::pin!(oidc::run(issuer));
     tokio::select! {
         ended = &mut coordinator => return ended.map(|()| Exit::Ok),
         served = &mut http => return served.map(|()| Exit::Ok),
+        () = &mut issuer => {}
         _ = signals.next() => {}
     }
     stop.send_replace(true);

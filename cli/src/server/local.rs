@@ -16,6 +16,7 @@ use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 use super::allow::AllowArguments;
 use super::coordinator::CoordinatorArguments;
 use super::http::{self, HttpArguments};
+use super::oidc::OidcArguments;
 use super::workforce::ScaleArguments;
 use super::{check_reachability, connectors, listen};
 use crate::exit::Exit;
@@ -81,6 +82,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         insecure: false,
         allow: AllowArguments::default(),
         tls: TlsArguments::default(),
+        oidc: OidcArguments::default(),
         http: HttpArguments::default(),
         scale: ScaleArguments::default(),
         worker_timeout: Duration::from_secs(5),

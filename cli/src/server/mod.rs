@@ -4,6 +4,7 @@ mod allow;
 pub mod coordinator;
 pub mod http;
 pub mod local;
+mod oidc;
 pub mod recover;
 mod scripts;
 pub mod worker;

@@ -26,6 +26,7 @@ mod monitoring;
 mod nested;
 mod nexmark;
 mod numbers;
+mod oidc;
 mod outer_joins;
 mod over;
 mod own_tables;

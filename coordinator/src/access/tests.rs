@@ -33,7 +33,7 @@ fn state() -> ClusterState {
 fn with_token(state: &mut ClusterState, name: &str, grants: &[&str], expires_at: Option<i64>) -> Principal {
     let grants: Vec<Grant> = grants.iter().map(|text| grant(text)).collect();
     let token = Token {
-        sha256: name.repeat(2),
+        bearer: Bearer::Secret(name.repeat(2)),
         grants: grants.clone(),
         plugins: false,
         created_by: None,
@@ -41,7 +41,7 @@ fn with_token(state: &mut ClusterState, name: &str, grants: &[&str], expires_at:
         expires_at,
     };
     state.tokens.insert(name.to_owned(), token);
-    Principal { name: Some(name.to_owned()), grants, plugins: false }
+    Principal { name: Some(name.to_owned()), tokens: vec![name.to_owned()], grants, plugins: false }
 }
 
 fn submit(namespace: &str) -> ClientRequest {
@@ -72,7 +72,7 @@ fn submit(namespace: &str) -> ClientRequest {
 fn new_token(grants: &[&str], plugins: bool) -> ClientRequest {
     ClientRequest::CreateToken(NewToken {
         name: "t".into(),
-        sha256: "0".repeat(64),
+        bearer: Bearer::Secret("0".repeat(64)),
         grants: grants.iter().map(|text| grant(text)).collect(),
         plugins,
         expires_at: None,
@@ -139,7 +139,7 @@ fn each_role_may_what_the_table_says_and_nothing_else() {
         for (role, letter) in roles {
             let ask = |grants: &[&str]| {
                 let grants = grants.iter().map(|text| grant(text)).collect();
-                let principal = Principal { name: Some("p".into()), grants, plugins: false };
+                let principal = Principal { name: Some("p".into()), tokens: Vec::new(), grants, plugins: false };
                 check(&state, &principal, &request)
             };
             let (here, everywhere) = (ask(&[&format!("{role}@a")]), ask(&[role]));
@@ -152,7 +152,7 @@ fn each_role_may_what_the_table_says_and_nothing_else() {
                 assert_eq!(denied.kind, ClientErrorKind::Denied);
             }
         }
-        let nobody = Principal { name: Some("p".into()), grants: Vec::new(), plugins: true };
+        let nobody = Principal { name: Some("p".into()), tokens: Vec::new(), grants: Vec::new(), plugins: true };
         assert!(check(&state, &nobody, &request).is_err(), "{request:?}");
         assert!(check(&state, &Principal::all(None), &request).is_ok(), "{request:?}");
     }
@@ -202,7 +202,7 @@ fn a_token_is_good_until_it_ends_or_is_revoked() {
     let caller = |sha256: &str| Caller { identity: Identity::Token(sha256.into()), from: None };
     let token = NewToken {
         name: "ci".into(),
-        sha256: "ab".repeat(32),
+        bearer: Bearer::Secret("ab".repeat(32)),
         grants: vec![grant("viewer@a")],
         plugins: false,
         expires_at: Some(NOW + 10),
@@ -217,23 +217,74 @@ fn a_token_is_good_until_it_ends_or_is_revoked() {
     assert!(refused(&mut state, NewToken { name: "b".into(), ..token.clone() }).contains("already"));
     for wrong in [
         NewToken { name: "ä".into(), ..token.clone() },
-        NewToken { sha256: "AB".repeat(32), ..token.clone() },
+        NewToken { bearer: Bearer::Secret("AB".repeat(32)), ..token.clone() },
         NewToken { grants: Vec::new(), ..token.clone() },
         NewToken { grants: vec![grant("viewer@none")], ..token.clone() },
         NewToken { name: "c".into(), expires_at: Some(NOW), ..token.clone() },
     ] {
         assert!(state.clone().apply(create(&wrong)).is_err(), "{wrong:?}");
     }
-    let known = principal(&state, &caller(&token.sha256), NOW + 9).unwrap();
+    let sha256 = "ab".repeat(32);
+    let known = principal(&state, &caller(&sha256), NOW + 9).unwrap();
     assert_eq!((known.name.as_deref(), &known.grants), (Some("ci"), &token.grants));
-    for (sha256, now) in [(token.sha256.clone(), NOW + 10), ("cd".repeat(32), NOW), (String::new(), NOW)] {
+    for (sha256, now) in [(sha256.clone(), NOW + 10), ("cd".repeat(32), NOW), (String::new(), NOW)] {
         let unknown = principal(&state, &caller(&sha256), now).unwrap_err();
         assert_eq!(unknown.kind, ClientErrorKind::Unauthenticated);
     }
     assert_eq!(principal(&state, &Caller::default(), NOW).unwrap_err().kind, ClientErrorKind::Unauthenticated);
     state.apply(Command::RevokeToken { name: "ci".into() }).unwrap();
-    assert!(principal(&state, &caller(&token.sha256), NOW).is_err());
+    assert!(principal(&state, &caller(&sha256), NOW).is_err());
     assert!(state.apply(Command::RevokeToken { name: "ci".into() }).is_err());
+}
+
+#[test]
+fn a_person_may_do_what_its_groups_may_while_its_token_is_good() {
+    let mut state = state();
+    let mut give = |name: &str, group: &str, grants: &[&str], plugins, expires_at| {
+        let grants = grants.iter().map(|text| grant(text)).collect();
+        let bearer = Bearer::Group(group.into());
+        let token = NewToken { name: name.into(), bearer, grants, plugins, expires_at };
+        state.apply(Command::CreateToken { token, at: NOW })
+    };
+    assert_eq!(give("dev", "platform", &["developer@a"], false, None), Ok(Applied::Changed));
+    assert_eq!(
+        give("eyes", "platform", &["viewer"], false, Some(NOW + 10)),
+        Ok(Applied::Changed),
+        "a group has several"
+    );
+    assert_eq!(give("native", "streams team", &["viewer@b"], true, None), Ok(Applied::Changed));
+    assert_eq!(give("dev", "platform", &["developer@a"], false, None), Ok(Applied::Unchanged));
+    assert!(give("dev", "other", &["developer@a"], false, None).is_err(), "the name is taken");
+    for wrong in ["", "a\nb", "größe", &"x".repeat(257)] {
+        assert!(give("w", wrong, &["viewer"], false, None).unwrap_err().to_string().contains("a group has a name"));
+    }
+    // A secret by whose hash a group is called, and the other way round, are nothing to each other.
+    let hash = "ab".repeat(32);
+    assert_eq!(give("odd", &hash, &["admin"], true, None), Ok(Applied::Changed));
+    let by_secret = Caller { identity: Identity::Token(hash), from: None };
+    assert_eq!(principal(&state, &by_secret, NOW).unwrap_err().kind, ClientErrorKind::Unauthenticated);
+
+    let person = |groups: &[&str]| {
+        let groups = groups.iter().map(|&group| group.to_owned()).collect();
+        let person = Person { name: "oidc:i#alice".into(), groups, expires_at: NOW + 20 };
+        Caller { identity: Identity::Person(person), from: None }
+    };
+    let known = |groups: &[&str], now| principal(&state, &person(groups), now).unwrap();
+    let all = known(&["platform", "streams team", "unknown"], NOW + 9);
+    assert_eq!(all.name.as_deref(), Some("oidc:i#alice"));
+    assert_eq!(all.tokens, ["dev", "eyes", "native"]);
+    assert_eq!(all.grants, ["developer@a", "viewer", "viewer@b"].map(grant));
+    assert!(all.plugins);
+    assert_eq!(known(&["platform"], NOW + 10).grants, [grant("developer@a")], "one has expired");
+    assert!(!known(&["platform"], NOW).plugins);
+    for nothing in [&[][..], &["Platform"], &["dev"], &["platform "]] {
+        let nobody = known(nothing, NOW);
+        assert!(nobody.grants.is_empty() && !nobody.plugins && nobody.tokens.is_empty());
+        let denied = check(&state, &nobody, &ClientRequest::ListWorkers).unwrap_err();
+        assert_eq!(denied.kind, ClientErrorKind::Denied, "{}", denied.message);
+    }
+    let late = principal(&state, &person(&["platform"]), NOW + 20).unwrap_err();
+    assert_eq!((late.kind, late.message.as_str()), (ClientErrorKind::Unauthenticated, "the token has expired"));
 }
 
 #[test]
@@ -245,6 +296,7 @@ fn of_lists_each_sees_what_is_its_own() {
     let viewer = with_token(&mut state, "v", &["viewer@a"], None);
     let info = |name: &String| weir_proto::client::TokenInfo {
         name: name.clone(),
+        group: None,
         grants: state.tokens[name].grants.clone(),
         plugins: false,
         created_by: None,
@@ -323,7 +375,8 @@ pub(crate) fn graph_calling(hash: &str) -> JobGraph {
 #[test]
 fn what_looks_like_a_hash_and_declares_no_function_brings_no_code() {
     let (state, hash) = (state(), "ab".repeat(32));
-    let principal = Principal { name: Some("p".into()), grants: vec![grant("developer@a")], plugins: false };
+    let principal =
+        Principal { name: Some("p".into()), tokens: Vec::new(), grants: vec![grant("developer@a")], plugins: false };
     let ask = |statement: String| {
         let statements = vec![statement];
         check(&state, &principal, &ClientRequest::ReplaceCatalog { namespace: "a".into(), version: 0, statements })
@@ -346,7 +399,8 @@ fn code_is_brought_and_called_by_who_has_the_right() {
         version,
         statements: vec![format!("CREATE FUNCTION f() RETURNS BIGINT AS 'f' USING ARTIFACT 'maths 1 {hash}'")],
     };
-    let developer = |plugins| Principal { name: Some("p".into()), grants: vec![grant("developer@a")], plugins };
+    let developer =
+        |plugins| Principal { name: Some("p".into()), tokens: Vec::new(), grants: vec![grant("developer@a")], plugins };
     let ask =
         |state: &ClusterState, plugins, request: &ClientRequest| check(state, &developer(plugins), request).is_ok();
     for request in [calling(&known), catalog(0, &known)] {

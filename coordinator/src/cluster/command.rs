@@ -258,7 +258,7 @@ pub enum Command {
     },
     /// What somebody wants. Only commands of people are, where it is known who asks.
     By {
-        /// Who: the name of a token, or a certificate.
+        /// Who: the name of a token, a certificate, or a person whom an issuer knows.
         actor: String,
         /// What.
         command: Box<Command>,
@@ -326,6 +326,11 @@ impl Command {
                 | Command::SetScaling { .. }
                 | Command::ScaleJob { .. }
         )
+    }
+
+    /// Whether it gives rights to a group, which earlier versions would take for a token of which the hash is missing.
+    pub(super) fn is_about_groups(&self) -> bool {
+        matches!(self.deed(), Command::CreateToken { token, .. } if token.bearer.group().is_some())
     }
 
     /// Whether a copy of the state should have it soon, for the case that all coordinators are lost: what a person wanted, which

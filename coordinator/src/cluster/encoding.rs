@@ -26,16 +26,17 @@ const STATE_WITH_TOKENS: Seal = Seal { format: 4, ..STATE };
 const STATE_WITH_FUNCTIONS: Seal = Seal { format: 5, ..STATE };
 /// Likewise of a state with jobs whose slots no person decides on.
 const STATE_WITH_SCALING: Seal = Seal { format: 6, ..STATE };
-/// Likewise of a state with jobs whose plugins run in processes of their own: an earlier version would have them run in the workers.
-const STATE_WITH_ISOLATION: Seal = Seal { format: 7, ..STATE };
+/// Likewise of a state with jobs whose plugins run in processes of their own, which an earlier version would have run in the workers, or in
+/// which groups have rights.
+const STATE_WITH_ISOLATION_OR_GROUPS: Seal = Seal { format: 7, ..STATE };
 const LATER: &str = "run this coordinator with the version of Weir that wrote it, or a later one";
 
 impl Command {
     /// As it stands in the log.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (format, body) = match self {
-            // Earlier versions would have its plugins run in the workers.
-            command if command.isolates_plugins() => (9, json::encode_deep(self)),
+            // Earlier versions would have its plugins run in the workers, and know of no groups.
+            command if command.isolates_plugins() || command.is_about_groups() => (9, json::encode_deep(self)),
             // Earlier versions would leave it to a person how many slots a job has.
             command if command.is_about_scaling() => (8, json::encode_deep(self)),
             // Earlier versions would start a job at the beginning of its input, and do not know what is adopted.
@@ -84,8 +85,9 @@ impl ClusterState {
         let isolates =
             |job: &Job| job.spec.isolates_plugins() || job.update.as_ref().is_some_and(|spec| spec.isolates_plugins());
         let scaled = |job: &Job| job.scaling.is_some() || !job.scaling_decisions.is_empty();
+        let of_group = |token: &Token| token.bearer.group().is_some();
         let seal = match self {
-            _ if self.jobs.values().any(isolates) => STATE_WITH_ISOLATION,
+            _ if self.jobs.values().any(isolates) || self.tokens.values().any(of_group) => STATE_WITH_ISOLATION_OR_GROUPS,
             _ if self.jobs.values().any(scaled) => STATE_WITH_SCALING,
             _ if self.jobs.values().any(calls)
                 || self.namespaces.values().any(|namespace| names_plugins(&namespace.catalog.statements)) =>
@@ -115,7 +117,7 @@ impl ClusterState {
             STATE_WITH_SCALING,
         ];
         let opened = earlier.iter().find_map(|seal| seal.open(bytes, &name, LATER).ok());
-        let body = opened.map_or_else(|| STATE_WITH_ISOLATION.open(bytes, &name, LATER), Ok)?;
+        let body = opened.map_or_else(|| STATE_WITH_ISOLATION_OR_GROUPS.open(bytes, &name, LATER), Ok)?;
         json::decode(body, "its content")
             .map_err(|error| Error::data(format!("{name} is damaged: it is not what it should be")).with_source(error))
     }

@@ -1,13 +1,14 @@
 //! Tokens: what those may do who have no certificate.
 
 use serde::{Deserialize, Serialize};
-use weir_proto::client::Grant;
+use weir_proto::client::{Bearer, Grant};
 
 /// A token, by whose name the state has it. The token itself is nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// Its SHA-256, as 64 digits.
-    pub sha256: String,
+    /// Whose it is.
+    #[serde(flatten)]
+    pub bearer: Bearer,
     /// What it is good for.
     pub grants: Vec<Grant>,
     /// Whether jobs with plugins may be submitted with it.
@@ -21,6 +22,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// Whether it is good for something at this time, in milliseconds since 1970.
+    pub fn is_good(&self, now: i64) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+
     /// How many a cluster may have.
     pub const MOST: usize = 10_000;
 }

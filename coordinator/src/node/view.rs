@@ -68,6 +68,7 @@ pub(super) fn answer(
 fn token((name, token): (&String, &Token)) -> TokenInfo {
     TokenInfo {
         name: name.clone(),
+        group: token.bearer.group().map(str::to_owned),
         grants: token.grants.clone(),
         plugins: token.plugins,
         created_by: token.created_by.clone(),

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use weir_core::{Error, Result};
+use weir_proto::client::Authenticator;
 use weir_proto::grpc::{ClientHandler, cluster_service, workers_service};
 use weir_proto::limits;
 use weir_proto::peer::peer_server::PeerServer;
@@ -76,6 +77,8 @@ pub struct GrpcConfig {
     pub tls: Option<Tls>,
     /// Where it is written who was not let in.
     pub audit: Audit,
+    /// Who knows tokens that the cluster has not made, if anybody does.
+    pub issuer: Option<Arc<dyn Authenticator>>,
     /// Milliseconds since 1970.
     pub wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
@@ -98,6 +101,7 @@ impl GrpcConfig {
             connections_per_own_address: 4096,
             tls: None,
             audit: Audit::nowhere(),
+            issuer: None,
             wall_clock: Arc::new(|| 0),
         }
     }
@@ -127,6 +131,7 @@ pub async fn serve(
     let gate = Arc::new(Gate {
         secure: config.tls.is_some(),
         audit: config.audit.clone(),
+        issuer: config.issuer.clone(),
         wall_clock: config.wall_clock.clone(),
     });
     let peers = Peers { cluster: config.cluster, log: config.log, node };

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use weir_core::{CoordinatorId, Error, Result};
 use weir_object_storage::ObjectStorages;
+use weir_proto::client::Authenticator;
 use weir_proto::tls::{CertificateRole, Tls};
 use weir_state::CountedStorages;
 
@@ -57,6 +58,8 @@ pub struct CoordinatorConfig {
     pub api: Option<Api>,
     /// Certificates; without, connections are plain.
     pub tls: Option<Tls>,
+    /// Who knows clients by tokens that the cluster has not made, if anybody does.
+    pub issuer: Option<Arc<dyn Authenticator>>,
     /// Who has workers started and ended, if anybody does.
     pub scaler: Option<Arc<dyn WorkerScaler>>,
 }
@@ -131,6 +134,7 @@ pub async fn run(
     let grpc_config = GrpcConfig {
         tls: config.tls.clone(),
         audit: audit.clone(),
+        issuer: config.issuer.clone(),
         wall_clock: config.wall_clock.clone(),
         ..GrpcConfig::new(config.cluster.clone(), log)
     };

@@ -5,7 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tonic::async_trait;
 use utoipa::ToSchema;
+
+use super::ClientError;
 
 /// What somebody is in a namespace, or in all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -78,13 +81,35 @@ impl fmt::Display for Grant {
     }
 }
 
-/// A token to be made. Whoever makes it draws it, and keeps it: the cluster is told its SHA-256 alone.
+/// By what somebody shows that a token is theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bearer {
+    /// By the token itself. Whoever makes it draws it, and keeps it: the cluster is told its SHA-256 alone, as 64 digits.
+    #[serde(rename = "sha256")]
+    Secret(String),
+    /// By a token of the OpenID Connect issuer, which says that they are in this group.
+    #[serde(rename = "group")]
+    Group(String),
+}
+
+impl Bearer {
+    /// The group, if it is one.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::Secret(_) => None,
+            Self::Group(group) => Some(group),
+        }
+    }
+}
+
+/// A token to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewToken {
     /// By which it is listed and revoked, and under which what is done with it is told.
     pub name: String,
-    /// Its SHA-256, as 64 digits.
-    pub sha256: String,
+    /// Whose it is.
+    #[serde(flatten)]
+    pub bearer: Bearer,
     /// What it is good for.
     pub grants: Vec<Grant>,
     /// Whether jobs with plugins may be submitted with it: native code.
@@ -98,6 +123,9 @@ pub struct NewToken {
 pub struct TokenInfo {
     /// Its name.
     pub name: String,
+    /// The group of the OpenID Connect issuer whose members have it; `None`: whoever has the token itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What it is good for.
     pub grants: Vec<Grant>,
     /// Whether jobs with plugins may be submitted with it.
@@ -114,8 +142,10 @@ pub struct TokenInfo {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// How every token begins, so that a search for lost secrets finds it.
+/// How every token of the cluster begins, so that a search for lost secrets finds it.
 const PREFIX: &str = "weir_";
+/// The longest that somebody may show: issuers write much into theirs, and all headers of a request have 16 KiB together.
+const LONGEST: usize = 8 << 10;
 
 impl Token {
     /// A token of 256 bits of randomness.
@@ -126,13 +156,18 @@ impl Token {
     /// A token that somebody has; `None` if it cannot be one: empty, very long, or with characters that no header takes.
     pub fn read(text: &str) -> Option<Self> {
         let text = text.trim();
-        let fits = (1..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits = (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| Self(text.to_owned()))
     }
 
     /// The token itself.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it has the form of a signed JWT, as issuers make them: three parts, with dots between them. No token of the cluster has it.
+    pub fn is_jwt(&self) -> bool {
+        !self.0.starts_with(PREFIX) && self.0.split('.').count() == 3
     }
 
     /// By which the cluster knows it.
@@ -160,6 +195,29 @@ pub enum Identity {
     Certificate(String),
     /// By the token of this SHA-256, which has still to be looked up.
     Token(String),
+    /// By a token of the OpenID Connect issuer, which was checked.
+    Person(Person),
+}
+
+/// Who somebody is to the OpenID Connect issuer. Names have printable ASCII characters alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Under which it is known what it does: `oidc:ISSUER#USER`. No token and no certificate has such a name.
+    pub name: String,
+    /// Its groups.
+    pub groups: Vec<String>,
+    /// When the token ends, in milliseconds since 1970.
+    pub expires_at: i64,
+}
+
+/// Knows tokens that the cluster has not made.
+#[async_trait]
+pub trait Authenticator: Send + Sync + 'static {
+    /// Who shows this token. Called for each call that shows one, before anything of it is read.
+    ///
+    /// # Errors
+    /// Why it is not believed; or that it cannot be checked just now.
+    async fn authenticate(&self, token: &Token) -> Result<Person, ClientError>;
 }
 
 /// Who asks.
@@ -190,8 +248,13 @@ mod tests {
         assert!(!format!("{token:?}").contains("ab"));
         // `printf weir_… | sha256sum`
         assert_eq!(Token::read("weir_x").map(|token| token.sha256().len()), Some(64));
-        for wrong in ["", " ", "a b", "ä", &"x".repeat(513)] {
+        for wrong in ["", " ", "a b", "ä", &"x".repeat(LONGEST + 1)] {
             assert_eq!(Token::read(wrong), None, "{wrong}");
+        }
+        let is_jwt = |text: &str| Token::read(text).is_some_and(|token| token.is_jwt());
+        assert!(is_jwt("e30.e30.AA") && is_jwt("e30.e30."));
+        for other in [token.reveal(), "weir_a.b.c", "a.b", "a.b.c.d.e", "x"] {
+            assert!(!is_jwt(other), "{other}");
         }
         for text in ["viewer", "admin", "developer@flights", "operator@a"] {
             assert_eq!(text.parse::<Grant>().map(|grant| grant.to_string()), Ok(text.to_owned()));

@@ -8,8 +8,8 @@ use tonic::transport::Channel;
 
 use super::cluster::too_large;
 use super::status::from_status;
-use super::{Credentials, connect, endpoint, unreachable};
-use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Token};
+use super::{Credentials, TokenSource, connect, endpoint, unreachable};
+use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use crate::generated::client::v1::cluster_client::ClusterClient;
 use crate::limits;
 use crate::version::{CALLER_HEADER, FORWARDED_HEADER, PROTOCOL, PROTOCOL_HEADER};
@@ -23,7 +23,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub struct ClusterChannel {
     address: String,
     client: ClusterClient<Channel>,
-    token: Option<Token>,
+    token: Option<TokenSource>,
 }
 
 /// How a request is sent.
@@ -113,7 +113,7 @@ macro_rules! send {
                 let mut client = self.client.clone();
                 let answer = match message {
                     $(AnyRequest::$variant(message) => client
-                        .$rpc(self.request(message, options, caller))
+                        .$rpc(self.request(message, options, caller)?)
                         .await
                         .map(|response| ClientResponse::try_from(response.into_inner())),)*
                 };
@@ -127,7 +127,7 @@ macro_rules! send {
 each_rpc!(send);
 
 impl ClusterChannel {
-    fn request<T>(&self, message: T, options: CallOptions, caller: Option<&Caller>) -> Request<T> {
+    fn request<T>(&self, message: T, options: CallOptions, caller: Option<&Caller>) -> Result<Request<T>, ClientError> {
         let mut request = Request::new(message);
         request.set_timeout(options.timeout);
         let metadata = request.metadata_mut();
@@ -135,15 +135,19 @@ impl ClusterChannel {
         if options.forwarded {
             metadata.insert(FORWARDED_HEADER, MetadataValue::from(1_u32));
         }
-        let caller = caller.and_then(|caller| serde_json::to_string(caller).ok()?.parse().ok());
         if let Some(caller) = caller {
-            metadata.insert(CALLER_HEADER, caller);
+            // Without it, the request would be the coordinator's own.
+            let named = serde_json::to_string(caller).ok().and_then(|text| text.parse().ok());
+            let named = named.ok_or_else(|| {
+                ClientError::new(ClientErrorKind::Internal, "it cannot be passed on who asks: no header takes its name")
+            })?;
+            metadata.insert(CALLER_HEADER, named);
         }
-        let bearer = self.token.as_ref().and_then(|token| format!("Bearer {}", token.reveal()).parse().ok());
+        let bearer = self.token.as_ref().and_then(|token| format!("Bearer {}", token.token().reveal()).parse().ok());
         if let Some(mut bearer) = bearer {
             MetadataValue::set_sensitive(&mut bearer, true);
             metadata.insert("authorization", bearer);
         }
-        request
+        Ok(request)
     }
 }

@@ -356,6 +356,7 @@ impl From<&TokenInfo> for wire::TokenInfo {
             created_by: info.created_by.clone(),
             created_at: info.created_at,
             expires_at: info.expires_at,
+            group: info.group.clone(),
         }
     }
 }
@@ -366,6 +367,7 @@ impl TryFrom<wire::TokenInfo> for TokenInfo {
     fn try_from(info: wire::TokenInfo) -> Result<Self> {
         Ok(Self {
             name: named(info.name, "TokenInfo.name")?,
+            group: info.group,
             grants: to_grants(info.grants, "TokenInfo.grants")?,
             plugins: info.plugins,
             created_by: info.created_by,

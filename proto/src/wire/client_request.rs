@@ -7,7 +7,7 @@ use weir_core::{Attempt, CoordinatorId, Epoch, Error, Result, WorkerId};
 
 use super::client_info::{grants_of, to_grants};
 use super::{job_id, named, required};
-use crate::client::{AdoptedCheckpoint, ClientRequest, JobRef, NewToken, SubmitJob};
+use crate::client::{AdoptedCheckpoint, Bearer, ClientRequest, JobRef, NewToken, SubmitJob};
 use crate::generated::client::v1 as wire;
 use crate::json;
 
@@ -103,10 +103,14 @@ impl From<&ClientRequest> for AnyRequest {
             ClientRequest::ListTokens => AnyRequest::ListTokens(wire::ListTokensRequest {}),
             ClientRequest::CreateToken(token) => AnyRequest::CreateToken(wire::CreateTokenRequest {
                 name: token.name.clone(),
-                sha256: token.sha256.clone(),
+                sha256: match &token.bearer {
+                    Bearer::Secret(sha256) => sha256.clone(),
+                    Bearer::Group(_) => String::new(),
+                },
                 grants: grants_of(&token.grants),
                 plugins: token.plugins,
                 expires_at: token.expires_at,
+                group: token.bearer.group().map(str::to_owned),
             }),
             ClientRequest::RevokeToken { name } => {
                 AnyRequest::RevokeToken(wire::RevokeTokenRequest { name: name.clone() })
@@ -201,7 +205,10 @@ impl TryFrom<AnyRequest> for ClientRequest {
             AnyRequest::ListTokens(wire::ListTokensRequest {}) => ClientRequest::ListTokens,
             AnyRequest::CreateToken(create) => ClientRequest::CreateToken(NewToken {
                 name: named(create.name, "CreateTokenRequest.name")?,
-                sha256: named(create.sha256, "CreateTokenRequest.sha256")?,
+                bearer: match create.group {
+                    Some(group) => Bearer::Group(named(group, "CreateTokenRequest.group")?),
+                    None => Bearer::Secret(named(create.sha256, "CreateTokenRequest.sha256")?),
+                },
                 grants: to_grants(create.grants, "CreateTokenRequest.grants")?,
                 plugins: create.plugins,
                 expires_at: create.expires_at,

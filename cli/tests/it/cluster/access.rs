@@ -75,6 +75,7 @@ fn each_may_do_what_its_token_is_good_for_and_is_told_with_it() {
         with_token(&cluster, &dev, &arguments).code(2).says(&["the token is not known, was revoked, or has expired"]);
     }
     with_token(&cluster, "weir_nothing", &["jobs", "list"]).code(2).says(&["the token is not known"]);
+    with_token(&cluster, "e30.e30.AA", &["jobs", "list"]).code(2).says(&["OpenID Connect", "knows none"]);
 
     // The same over HTTP, with the same token.
     let curl = |header: Option<&str>, path: &str| {

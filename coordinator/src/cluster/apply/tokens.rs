@@ -1,7 +1,7 @@
 //! Tokens, and who has done what.
 
 use weir_core::JobId;
-use weir_proto::client::NewToken;
+use weir_proto::client::{Bearer, NewToken};
 
 use super::{Applied, check_name};
 use crate::cluster::{Action, ClusterState, Command, Refusal, Token};
@@ -38,12 +38,9 @@ impl ClusterState {
     }
 
     pub(super) fn create_token(&mut self, token: NewToken, at: i64) -> Result<Applied, Refusal> {
-        let NewToken { name, sha256, grants, plugins, expires_at } = token;
+        let NewToken { name, bearer, grants, plugins, expires_at } = token;
         check_name("token", &name)?;
-        let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if !is_digest {
-            return Err(Refusal::BadValue("a token is told by its SHA-256, as 64 digits from 0 to f"));
-        }
+        check_bearer(&bearer)?;
         if grants.is_empty() || grants.len() > 100 {
             return Err(Refusal::BadValue("a token has 1 to 100 roles"));
         }
@@ -55,18 +52,20 @@ impl ClusterState {
         if expires_at.is_some_and(|end| end <= at) {
             return Err(Refusal::BadValue("the token would have expired before it is made"));
         }
-        let same = |there: &Token| there.sha256 == sha256 && there.grants == grants && there.plugins == plugins;
+        let same = |there: &Token| there.bearer == bearer && there.grants == grants && there.plugins == plugins;
+        // A group may have several, each with its own end and of its own maker.
+        let is_taken = |there: &Token| there.bearer == bearer && bearer.group().is_none();
         match self.tokens.get(&name) {
             // The same client asks again.
             Some(there) if same(there) && there.expires_at == expires_at => return Ok(Applied::Unchanged),
             Some(_) => return Err(Refusal::TokenExists(name)),
-            None if self.tokens.values().any(|there| there.sha256 == sha256) => return Err(Refusal::TokenExists(name)),
+            None if self.tokens.values().any(is_taken) => return Err(Refusal::TokenExists(name)),
             None if self.tokens.len() >= Token::MOST => {
                 return Err(Refusal::BadValue("there are too many tokens: revoke those that are not used"));
             }
             None => {}
         }
-        let token = Token { sha256, grants, plugins, created_by: None, created_at: at, expires_at };
+        let token = Token { bearer, grants, plugins, created_by: None, created_at: at, expires_at };
         self.tokens.insert(name, token);
         Ok(Applied::Changed)
     }
@@ -76,6 +75,23 @@ impl ClusterState {
             Some(_) => Ok(Applied::Changed),
             None => Err(Refusal::NoSuchToken(name)),
         }
+    }
+}
+
+fn check_bearer(bearer: &Bearer) -> Result<(), Refusal> {
+    let fits = match bearer {
+        Bearer::Secret(sha256) => {
+            sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        }
+        // Others are not read in what an issuer says.
+        Bearer::Group(group) => {
+            (1..=256).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        }
+    };
+    match bearer {
+        _ if fits => Ok(()),
+        Bearer::Secret(_) => Err(Refusal::BadValue("a token is told by its SHA-256, as 64 digits from 0 to f")),
+        Bearer::Group(_) => Err(Refusal::BadValue("a group has a name of 1 to 256 printable ASCII characters")),
     }
 }
 

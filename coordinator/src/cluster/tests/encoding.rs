@@ -1,4 +1,4 @@
-use weir_proto::client::NewToken;
+use weir_proto::client::{Bearer, NewToken};
 
 use super::*;
 use crate::access::tests::{graph_calling, graph_isolated};
@@ -157,7 +157,7 @@ fn commands() -> Vec<(Command, &'static str)> {
             Command::CreateToken {
                 token: NewToken {
                     name: "ci".into(),
-                    sha256: "0f".into(),
+                    bearer: Bearer::Secret("0f".into()),
                     grants: vec!["viewer".parse().unwrap(), "admin@blue".parse().unwrap()],
                     plugins: true,
                     expires_at: Some(at),
@@ -167,6 +167,22 @@ fn commands() -> Vec<(Command, &'static str)> {
             concat!(
                 r#"{"CreateToken":{"token":{"name":"ci","sha256":"0f","grants":[{"role":"viewer"},"#,
                 r#"{"role":"admin","namespace":"blue"}],"plugins":true,"expires_at":1700000000000},"at":1700000000000}}"#,
+            ),
+        ),
+        (
+            Command::CreateToken {
+                token: NewToken {
+                    name: "platform".into(),
+                    bearer: Bearer::Group("cn=platform".into()),
+                    grants: vec!["viewer".parse().unwrap()],
+                    plugins: false,
+                    expires_at: None,
+                },
+                at,
+            },
+            concat!(
+                r#"{"CreateToken":{"token":{"name":"platform","group":"cn=platform","grants":[{"role":"viewer"}],"#,
+                r#""plugins":false,"expires_at":null},"at":1700000000000}}"#,
             ),
         ),
         (Command::RevokeToken { name: "ci".into() }, r#"{"RevokeToken":{"name":"ci"}}"#),
@@ -179,6 +195,7 @@ fn commands_are_written_as_they_always_were() {
     for (command, golden) in commands() {
         let bytes = command.to_bytes();
         let since = match command {
+            Command::CreateToken { token: NewToken { bearer: Bearer::Group(_), .. }, .. } => 9,
             Command::SetScaling { .. } | Command::ScaleJob { .. } => 8,
             Command::AdoptState { .. } => 7,
             Command::UpdateJob { .. } => 2,
@@ -363,6 +380,29 @@ fn every_command_has_its_golden_bytes() {
     let known = error.split_once("expected one of ").unwrap().1.split(" at line").next().unwrap();
     let known = known.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
     assert_eq!(listed, known);
+}
+
+#[test]
+fn a_state_in_which_groups_have_rights_is_read_by_no_earlier_version() {
+    let mut state = run("worker a 2");
+    let mut give = |bearer| {
+        let token = NewToken {
+            name: format!("t{}", state.tokens.len()),
+            bearer,
+            grants: vec!["viewer".parse().unwrap()],
+            plugins: false,
+            expires_at: None,
+        };
+        let by = Command::By { actor: "ci".into(), command: Box::new(Command::CreateToken { token, at: 1 }) };
+        let format = by.to_bytes()[0];
+        assert_eq!(Command::from_bytes(&by.to_bytes()).unwrap(), by);
+        state.apply(by).unwrap();
+        let bytes = state.to_bytes();
+        assert_eq!(ClusterState::from_bytes(&bytes, "s").unwrap(), state);
+        (format, String::from_utf8(bytes).unwrap().split(' ').nth(1).unwrap().to_owned())
+    };
+    assert_eq!(give(Bearer::Secret("0f".repeat(32))), (5, "4".into()));
+    assert_eq!(give(Bearer::Group("platform".into())), (9, "7".into()));
 }
 
 #[test]

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use weir_proto::client::{Caller, ClientError, ClientErrorKind, Identity, Token};
+use weir_proto::client::{Authenticator, Caller, ClientError, ClientErrorKind, Identity, Token};
 use weir_proto::grpc::to_status;
 use weir_proto::tls::{CertificateRole, PeerCertificate};
 use weir_proto::version::CALLER_HEADER;
@@ -52,15 +53,24 @@ pub(super) struct Shown<'a> {
     pub(super) from: Option<String>,
 }
 
+/// Who calls, as far as that is known without asking anybody.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// This one.
+    Known(Caller),
+    /// Whom the issuer knows by this token.
+    Issued(Token),
+}
+
 /// Who calls, if it may come in there.
 ///
 /// # Errors
 /// Why not.
-pub(super) fn admit(door: Door, secure: bool, shown: &Shown<'_>) -> Result<Caller, ClientError> {
+pub(super) fn admit(door: Door, secure: bool, shown: &Shown<'_>) -> Result<Admission, ClientError> {
     let is = |role| shown.certificate.is_some_and(|certificate| certificate.is(role));
-    let caller = |identity| Ok(Caller { identity, from: shown.from.clone() });
+    let caller = |identity| Ok(Admission::Known(Caller { identity, from: shown.from.clone() }));
     let wanted = match door {
-        _ if !secure && door != Door::Clients => return Ok(Caller::trusted()),
+        _ if !secure && door != Door::Clients => return Ok(Admission::Known(Caller::trusted())),
         Door::Peers => CertificateRole::Coordinator,
         Door::Workers => CertificateRole::Worker,
         Door::Clients => CertificateRole::Admin,
@@ -71,6 +81,7 @@ pub(super) fn admit(door: Door, secure: bool, shown: &Shown<'_>) -> Result<Calle
     // Coordinators pass on what they were asked. Who they are themselves is shown by their certificate.
     if let Some(passed_on) = shown.passed_on.filter(|_| !secure || is(CertificateRole::Coordinator)) {
         return serde_json::from_str(passed_on)
+            .map(Admission::Known)
             .map_err(|_| ClientError::new(ClientErrorKind::Invalid, "it cannot be read for whom this is passed on"));
     }
     if let Some(authorization) = shown.authorization {
@@ -78,7 +89,7 @@ pub(super) fn admit(door: Door, secure: bool, shown: &Shown<'_>) -> Result<Calle
         let token = token.and_then(|(_, token)| Token::read(token)).ok_or_else(|| {
             ClientError::new(ClientErrorKind::Unauthenticated, "the authorization is not of the form 'Bearer TOKEN'")
         })?;
-        return caller(Identity::Token(token.sha256()));
+        return if token.is_jwt() { Ok(Admission::Issued(token)) } else { caller(Identity::Token(token.sha256())) };
     }
     match shown.certificate {
         Some(certificate) if is(CertificateRole::Admin) || is(CertificateRole::Coordinator) => {
@@ -105,14 +116,18 @@ fn refused(wanted: CertificateRole, certificate: Option<&PeerCertificate>) -> Cl
 pub(super) struct Gate {
     pub(super) secure: bool,
     pub(super) audit: Audit,
+    /// Who knows tokens that the cluster has not made, if anybody does.
+    pub(super) issuer: Option<Arc<dyn Authenticator>>,
     /// Milliseconds since 1970.
     pub(super) wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
 /// The gate itself. What has passed has its [`Caller`] among its extensions.
 pub(super) async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    match gate.judge(&request) {
+    let (parts, body) = request.into_parts();
+    match gate.judge(&parts).await {
         Ok(caller) => {
+            request = Request::from_parts(parts, body);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
@@ -121,9 +136,9 @@ pub(super) async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, ne
 }
 
 impl Gate {
-    fn judge(&self, request: &Request) -> Result<Caller, Box<Response>> {
-        let info = request.extensions().get::<ConnectionInfo>();
-        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    async fn judge(&self, request: &Parts) -> Result<Caller, Box<Response>> {
+        let info = request.extensions.get::<ConnectionInfo>();
+        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
         let shown = Shown {
             certificate: info.and_then(|info| info.certificate.as_ref()),
             authorization: header("authorization"),
@@ -131,12 +146,28 @@ impl Gate {
             from: info.map(|info| info.remote.to_string()),
         };
         // What nobody has thought of is a client's: nothing is served to those of whom it is not known who they are.
-        let door = door(request.uri().path()).unwrap_or(Door::Clients);
-        admit(door, self.secure, &shown).map_err(|error| {
-            self.audit.refused((self.wall_clock)(), shown.from.as_deref(), request.uri().path(), &error);
+        let door = door(request.uri.path()).unwrap_or(Door::Clients);
+        let admitted = match admit(door, self.secure, &shown) {
+            Ok(Admission::Known(caller)) => Ok(caller),
+            Ok(Admission::Issued(token)) => self.ask(&token, shown.from.clone()).await,
+            Err(error) => Err(error),
+        };
+        admitted.map_err(|error| {
+            self.audit.refused((self.wall_clock)(), shown.from.as_deref(), request.uri.path(), &error);
             let is_grpc = header("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
             Box::new(if is_grpc { to_status(&error).into_http() } else { problem(&error) })
         })
+    }
+
+    /// Whom the issuer knows by this token.
+    async fn ask(&self, token: &Token, from: Option<String>) -> Result<Caller, ClientError> {
+        let Some(issuer) = &self.issuer else {
+            let message = "the token is one of an OpenID Connect issuer, and this coordinator knows none";
+            return Err(ClientError::new(ClientErrorKind::Unauthenticated, message)
+                .with_help("an administrator names one with --oidc-issuer-url, at all coordinators"));
+        };
+        let person = issuer.authenticate(token).await?;
+        Ok(Caller { identity: Identity::Person(person), from })
     }
 }
 
@@ -145,6 +176,7 @@ fn problem(error: &ClientError) -> Response {
     let (status, kind) = match error.kind {
         ClientErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
         ClientErrorKind::Denied => (StatusCode::FORBIDDEN, "denied"),
+        ClientErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         _ => (StatusCode::BAD_REQUEST, "invalid"),
     };
     let body = serde_json::json!({
@@ -191,7 +223,7 @@ mod tests {
         use CertificateRole::{Admin, Coordinator, Worker};
         let calls = all_calls();
         assert!(calls.len() > 24, "{calls:?}");
-        let kind = |admitted: Result<Caller, ClientError>| admitted.unwrap_err().kind;
+        let kind = |admitted: Result<Admission, ClientError>| admitted.unwrap_err().kind;
         for path in calls {
             let Some(door) = door(&path) else { panic!("nobody has said who may call {path}") };
             let allowed: &[CertificateRole] = match door {
@@ -225,7 +257,15 @@ mod tests {
 
     #[test]
     fn a_client_is_whom_it_shows_and_only_coordinators_speak_for_others() {
-        let identity = |secure, shown: &Shown<'_>| admit(Door::Clients, secure, shown).map(|caller| caller.identity);
+        let identity = |secure, shown: &Shown<'_>| {
+            admit(Door::Clients, secure, shown).map(|admission| match admission {
+                Admission::Known(caller) => caller.identity,
+                Admission::Issued(token) => panic!("{token:?} was asked about"),
+            })
+        };
+        let jwt = Shown { authorization: Some("Bearer e30.e30.AA"), ..Shown::default() };
+        let issued = Admission::Issued(Token::read("e30.e30.AA").unwrap());
+        assert_eq!(admit(Door::Clients, true, &jwt), Ok(issued));
         let sha256 = Token::read("x").unwrap().sha256();
         let other = serde_json::to_string(&Caller { identity: Identity::Token("f00".into()), from: None }).unwrap();
         let certificate = |role| PeerCertificate { roles: vec![role], fingerprint: "00".into() };

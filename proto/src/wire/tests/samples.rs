@@ -14,10 +14,11 @@ use weir_core::{
 use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
 use crate::client::{
-    AdoptedCheckpoint, CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest,
-    ClientResponse, ClusterInfo, CoordinatorInfo, EpochAudit, Grant, JobAction, JobDetail, JobFailureInfo, JobRef,
-    JobSettingsInfo, JobSummary, LoadInfo, NamespaceInfo, NewToken, QuotaInfo, Role, Scaling, ScalingBy,
-    ScalingDecision, SinkAudit, SinksAudit, SubmitJob, TokenInfo, VertexInfo, WorkerInfo, WorkerJob, found, verdict,
+    AdoptedCheckpoint, Bearer, CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind,
+    ClientRequest, ClientResponse, ClusterInfo, CoordinatorInfo, EpochAudit, Grant, JobAction, JobDetail,
+    JobFailureInfo, JobRef, JobSettingsInfo, JobSummary, LoadInfo, NamespaceInfo, NewToken, QuotaInfo, Role, Scaling,
+    ScalingBy, ScalingDecision, SinkAudit, SinksAudit, SubmitJob, TokenInfo, VertexInfo, WorkerInfo, WorkerJob, found,
+    verdict,
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, Figures,
@@ -124,6 +125,7 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ),
         ("list_tokens", "list_tokens", R::ListTokens),
         ("create_token", "create_token", R::CreateToken(new_token())),
+        ("create_token-of-group", "create_token", R::CreateToken(of_group())),
         ("revoke_token", "revoke_token", R::RevokeToken { name: "ci".into() }),
         ("describe_cluster", "describe_cluster", R::DescribeCluster),
         (
@@ -162,16 +164,21 @@ fn grants() -> Vec<Grant> {
 fn new_token() -> NewToken {
     NewToken {
         name: "ci".into(),
-        sha256: "0f".repeat(32),
+        bearer: Bearer::Secret("0f".repeat(32)),
         grants: grants(),
         plugins: true,
         expires_at: Some(1_767_225_600_000),
     }
 }
 
+fn of_group() -> NewToken {
+    NewToken { bearer: Bearer::Group("cn=platform, dc=example".into()), expires_at: None, ..new_token() }
+}
+
 fn token() -> TokenInfo {
     TokenInfo {
         name: "ci".into(),
+        group: None,
         grants: grants(),
         plugins: true,
         created_by: Some("root".into()),
@@ -337,6 +344,11 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         ("job-elastic", "describe_job", ClientResponse::Job(Box::new(elastic))),
         ("job-by", "describe_job", ClientResponse::Job(Box::new(by))),
         ("tokens", "list_tokens", ClientResponse::Tokens(vec![token()])),
+        (
+            "tokens-of-group",
+            "list_tokens",
+            ClientResponse::Tokens(vec![TokenInfo { group: Some("platform".into()), ..token() }]),
+        ),
         ("cluster", "describe_cluster", ClientResponse::Cluster(cluster)),
     ]
 }
