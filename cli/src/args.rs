@@ -159,7 +159,7 @@ pub enum Command {
     Local(LocalArguments),
     /// Run a coordinator of a cluster.
     #[command(after_help = coordinator::AFTER_HELP)]
-    Coordinator(CoordinatorCommandArguments),
+    Coordinator(Box<CoordinatorCommandArguments>),
     /// Run a worker of a cluster.
     #[command(after_help = worker::AFTER_HELP)]
     Worker(WorkerArguments),

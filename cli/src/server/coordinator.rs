@@ -350,9 +350,8 @@ mod tests {
         let data_dir = ["--data-dir", folder.path().to_str().unwrap()];
         let all = [&["weir", "coordinator"], arguments, &data_dir].concat();
         let parsed = Arguments::try_parse_from(all).map_err(|error| error.to_string())?;
-        let Command::Coordinator(CoordinatorCommandArguments { run, .. }) = parsed.command else {
-            panic!("{arguments:?}")
-        };
+        let Command::Coordinator(command) = parsed.command else { panic!("{arguments:?}") };
+        let run = command.run;
         let config = run.config(run.listen).map_err(|error| error.report())?;
         let greeting = run.greeting(&config, run.listen);
         Ok((config, greeting))

@@ -83,3 +83,45 @@ pub async fn run(issuer: Option<Arc<Issuer>>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        oidc: OidcArguments,
+    }
+
+    /// Whether there is an issuer with these arguments, or what is wrong with them.
+    fn opened(arguments: &[&str]) -> Result<bool, String> {
+        let parsed = Alone::try_parse_from([&["weir"], arguments].concat()).map_err(|error| error.to_string())?;
+        parsed.oidc.open().map(|issuer| issuer.is_some()).map_err(|error| error.report())
+    }
+
+    #[test]
+    fn an_issuer_needs_its_url_and_for_whom_its_tokens_are() {
+        let both = ["--oidc-issuer-url", "https://issuer.example/realm", "--oidc-client-id", "weir"];
+        let with = |more: &[&str]| opened(&[&both, more].concat());
+        assert_eq!(opened(&[]), Ok(false));
+        assert_eq!(with(&[]), Ok(true));
+        assert_eq!(with(&["--oidc-username-claim", "email", "--oidc-username-prefix", "corp"]), Ok(true));
+        assert!(opened(&both[..2]).unwrap_err().contains("--oidc-client-id"));
+        assert!(opened(&both[2..]).unwrap_err().contains("--oidc-issuer-url"));
+        let plain = ["--oidc-issuer-url", "http://issuer.example", "--oidc-client-id", "weir"];
+        assert!(opened(&plain).unwrap_err().contains("write https://"));
+        for wrong in ["", "a#b", "a b", "ä"] {
+            assert!(with(&["--oidc-username-prefix", wrong]).unwrap_err().contains("and no #"), "{wrong}");
+        }
+        assert!(with(&["--oidc-username-claim", ""]).is_err() && with(&["--oidc-groups-claim", ""]).is_err());
+        assert!(with(&["--oidc-ca-file", "/nowhere/ca.pem"]).unwrap_err().contains("cannot be read"));
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let ca = ["--oidc-ca-file", empty.path().to_str().unwrap()];
+        assert!(with(&ca).unwrap_err().contains("no certificate in it"));
+    }
+}

@@ -137,7 +137,8 @@ impl ClusterChannel {
         }
         if let Some(caller) = caller {
             // Without it, the request would be the coordinator's own.
-            let named = serde_json::to_string(caller).ok().and_then(|text| text.parse().ok());
+            let named = serde_json::to_string(caller).ok().filter(|text| text.is_ascii());
+            let named = named.and_then(|text| text.parse().ok());
             let named = named.ok_or_else(|| {
                 ClientError::new(ClientErrorKind::Internal, "it cannot be passed on who asks: no header takes its name")
             })?;

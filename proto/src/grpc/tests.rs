@@ -12,7 +12,7 @@ use tonic::{Code, Request, async_trait};
 use weir_core::WorkerId;
 
 use super::{Call, CallOptions, ClientHandler, ClusterChannel, Credentials, cluster_service};
-use crate::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Identity, Person};
 use crate::generated::client::v1 as wire;
 use crate::generated::client::v1::cluster_client::ClusterClient;
 use crate::{PROTOCOL, limits};
@@ -83,6 +83,23 @@ async fn what_is_too_large_is_refused_on_both_sides_and_the_connection_lives() {
     let worker = WorkerId("w".repeat(limits::CLIENT_MESSAGE));
     let error = channel.call(&ClientRequest::DrainWorker { worker, draining: true }, options).await.unwrap_err();
     assert_eq!(error.message, "the request takes 4.0 MiB, and may take 4.0 MiB");
+}
+
+/// A call that does not say for whom is the coordinator's own, which may do everything.
+#[tokio::test]
+async fn what_is_passed_on_says_for_whom_or_is_not_passed_on() {
+    let address = start().await;
+    let channel = ClusterChannel::connect(&address, Duration::from_secs(20), &Credentials::default()).await.unwrap();
+    let caller = |name: &str| {
+        let person = Person { name: name.into(), groups: vec!["a \"group\"".into()], expires_at: 1 };
+        Caller { identity: Identity::Person(person), from: None }
+    };
+    let (alice, other) = (caller("oidc:i#alice"), caller("oidc:i#älice"));
+    let patience = Duration::from_secs(20);
+    channel.pass_on(&ClientRequest::ListWorkers, patience, &alice).await.unwrap();
+    let error = channel.pass_on(&ClientRequest::ListWorkers, patience, &other).await.unwrap_err();
+    assert_eq!(error.kind, ClientErrorKind::Internal);
+    assert!(error.message.contains("cannot be passed on"), "{}", error.message);
 }
 
 #[tokio::test]

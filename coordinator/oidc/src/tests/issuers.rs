@@ -189,22 +189,26 @@ async fn an_issuer_that_does_not_do_as_it_should_gives_no_keys() {
     let (url, jwk) = (world.url.clone(), signer.jwk());
     let document = |issuer: &str, keys: &str| json!({"issuer": issuer, "jwks_uri": keys});
     let keys = format!("{url}/keys");
-    let redirect = ("HTTP/1.1 302 Found\r\nlocation: /realm/keys".to_owned(), String::new());
+    let moved = |to: &str| Some((format!("HTTP/1.1 302 Found\r\nlocation: {url}/{to}"), String::new()));
     let long = format!("{{\"keys\":[{jwk}],\"x\":\"{}\"}}", "x".repeat(2 << 20));
     for (what, discovery, published) in [
         ("another name", ok(&document("https://issuer.example", &keys)), ok(&json!({"keys": [jwk]}))),
         ("plain keys", ok(&document(&url, "http://localhost/keys")), ok(&json!({"keys": [jwk]}))),
         ("a file", ok(&document(&url, "file:///etc/passwd")), ok(&json!({"keys": [jwk]}))),
         ("no document", ok(&json!([])), ok(&json!({"keys": [jwk]}))),
-        ("elsewhere", Some(redirect.clone()), ok(&json!({"keys": [jwk]}))),
-        ("keys elsewhere", ok(&document(&url, &format!("{url}/moved"))), Some(redirect)),
+        ("elsewhere", moved("document"), ok(&json!({"keys": [jwk]}))),
+        ("keys elsewhere", ok(&document(&url, &format!("{url}/moved"))), ok(&json!({"keys": [jwk]}))),
         ("no keys", ok(&document(&url, &keys)), ok(&json!({"keys": []}))),
         ("too much", ok(&document(&url, &keys)), Some(("HTTP/1.1 200 OK".into(), long))),
         ("an error", ok(&document(&url, &keys)), Some(("HTTP/1.1 500 Oh".into(), json!({"keys": [jwk]}).to_string()))),
     ] {
-        world.answer(
-            move |path| if path.ends_with("openid-configuration") { discovery.clone() } else { published.clone() },
-        );
+        let (document, moved) = (ok(&document(&url, &keys)), moved("keys"));
+        world.answer(move |path| match path {
+            "/realm/.well-known/openid-configuration" => discovery.clone(),
+            "/realm/document" => document.clone(),
+            "/realm/moved" => moved.clone(),
+            _ => published.clone(),
+        });
         let error = world.person(&signer).await.unwrap_err();
         assert_eq!(error.kind, ClientErrorKind::Unavailable, "{what}: {}", error.message);
         pass(ASK_AGAIN).await;

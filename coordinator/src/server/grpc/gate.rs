@@ -48,7 +48,7 @@ pub(super) struct Shown<'a> {
     /// The header `authorization`.
     pub(super) authorization: Option<&'a str>,
     /// For whom it is passed on.
-    pub(super) passed_on: Option<&'a str>,
+    pub(super) passed_on: Option<&'a [u8]>,
     /// Where it comes from.
     pub(super) from: Option<String>,
 }
@@ -80,7 +80,7 @@ pub(super) fn admit(door: Door, secure: bool, shown: &Shown<'_>) -> Result<Admis
     }
     // Coordinators pass on what they were asked. Who they are themselves is shown by their certificate.
     if let Some(passed_on) = shown.passed_on.filter(|_| !secure || is(CertificateRole::Coordinator)) {
-        return serde_json::from_str(passed_on)
+        return serde_json::from_slice(passed_on)
             .map(Admission::Known)
             .map_err(|_| ClientError::new(ClientErrorKind::Invalid, "it cannot be read for whom this is passed on"));
     }
@@ -142,7 +142,8 @@ impl Gate {
         let shown = Shown {
             certificate: info.and_then(|info| info.certificate.as_ref()),
             authorization: header("authorization"),
-            passed_on: header(CALLER_HEADER),
+            // Whatever it is: one that cannot be read would be the coordinator's own call if it were left out.
+            passed_on: request.headers.get(CALLER_HEADER).map(|value| value.as_bytes()),
             from: info.map(|info| info.remote.to_string()),
         };
         // What nobody has thought of is a client's: nothing is served to those of whom it is not known who they are.
@@ -279,13 +280,15 @@ mod tests {
             assert_eq!(identity(true, &shown).unwrap_err().kind, ClientErrorKind::Unauthenticated, "{text}");
         }
         assert_eq!(identity(true, &of(&admin)), Ok(Identity::Certificate("00".into())));
-        let speaks = |by| Shown { passed_on: Some(&other), ..of(by) };
+        let speaks = |by| Shown { passed_on: Some(other.as_bytes()), ..of(by) };
         assert_eq!(identity(true, &speaks(&coordinator)), Ok(Identity::Token("f00".into())));
         assert_eq!(identity(true, &speaks(&admin)), Ok(Identity::Certificate("00".into())), "it speaks for itself");
-        let nobody = Shown { passed_on: Some(&other), ..Shown::default() };
+        let nobody = Shown { passed_on: Some(other.as_bytes()), ..Shown::default() };
         assert_eq!(identity(true, &nobody).unwrap_err().kind, ClientErrorKind::Unauthenticated);
-        let garbled = Shown { passed_on: Some("{"), ..of(&coordinator) };
-        assert_eq!(identity(true, &garbled).unwrap_err().kind, ClientErrorKind::Invalid);
+        for garbled in [&b"{"[..], b"", b"\xff"] {
+            let shown = Shown { passed_on: Some(garbled), ..of(&coordinator) };
+            assert_eq!(identity(true, &shown).unwrap_err().kind, ClientErrorKind::Invalid, "{garbled:?}");
+        }
         assert_eq!(identity(false, &Shown::default()), Ok(Identity::Trusted));
     }
 }
