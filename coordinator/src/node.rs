@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use weir_core::bugs::{self, Bug};
 use weir_core::{CoordinatorId, Error, ErrorKind, Result};
+use weir_monitoring::Span;
 use weir_proto::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::peer::{MessageKind, PeerMessage};
@@ -105,6 +106,8 @@ pub enum Effect {
     Known(RequestId, String),
     /// So many workers should be here.
     AskForWorkers(Workforce),
+    /// Tell a part of a trace.
+    Traced(Box<Span>),
     /// Ask storage.
     Store(OperationId, StorageOperation),
     /// Keep a copy of the replicated state beside the checkpoints.
@@ -528,7 +531,8 @@ impl<S: LogStore> Node<S> {
                     }
                 }
                 leader::Effect::AskForWorkers(workforce) => effects.push(Effect::AskForWorkers(workforce)),
-                leader::Effect::CheckpointFailed(job) => self.tallies.checkpoint_failed(job),
+                leader::Effect::CheckpointFailed(job, _) => self.tallies.checkpoint_failed(job),
+                leader::Effect::Traced(span) => effects.push(Effect::Traced(Box::new(span))),
             }
         }
         Ok(())

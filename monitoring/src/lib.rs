@@ -6,6 +6,8 @@
 //!   GET /health/ready ─▶ Monitor ──▶ Observed::obstacles of each part ──▶ 200, or 503 and why as JSON
 //! ```
 //!
+//! With a collector of OpenTelemetry, traces ([`Trace`]) and the same metrics go there by themselves (`monitoring/otlp`).
+//!
 //! A part of a process declares its metrics in one file, as [`Metric`]s, and reads the figures when it is asked: nothing is
 //! registered, so what is gone (a job, an attempt) is gone from the next answer, and the number of series is that of what is there.
 
@@ -19,6 +21,7 @@ mod process;
 mod reference;
 mod samples;
 mod text;
+mod trace;
 
 pub use address::listen;
 pub use health::{Monitor, Observed, Obstacle, Readiness};
@@ -27,5 +30,6 @@ pub use http::serve;
 pub use metric::{Kind, Metric, Unit};
 pub use process::{METRICS as PROCESS_METRICS, ProcessFigures};
 pub use reference::reference;
-pub use samples::Samples;
+pub use samples::{Sample, Samples, Value};
 pub use text::{CONTENT_TYPE, encode};
+pub use trace::{Attribute, METRICS as TRACE_METRICS, Span, Spans, Trace};

@@ -14,16 +14,27 @@ pub(crate) struct Family {
     pub samples: Vec<Sample>,
 }
 
+/// One value of a metric.
 #[derive(Debug)]
-pub(crate) struct Sample {
+pub struct Sample {
+    /// What tells it from others of its metric.
     pub labels: Vec<(&'static str, String)>,
+    /// What is so.
     pub value: Value,
 }
 
+/// A value.
 #[derive(Debug)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Of a counter or gauge.
     Number(f64),
-    Histogram { sum: f64, buckets: Vec<(f64, u64)> },
+    /// Of a histogram.
+    Histogram {
+        /// All that was measured, added up.
+        sum: f64,
+        /// How often it was up to each bound, and above the one before; the last is infinite.
+        buckets: Vec<(f64, u64)>,
+    },
 }
 
 impl Samples {
@@ -51,6 +62,11 @@ impl Samples {
                 None => self.families.push(family),
             }
         }
+    }
+
+    /// Each metric and its values.
+    pub fn read(&self) -> impl Iterator<Item = (&'static Metric, &[Sample])> {
+        self.families.iter().map(|family| (family.metric, &family.samples[..]))
     }
 
     /// The metrics that have a sample.

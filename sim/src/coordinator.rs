@@ -72,6 +72,8 @@ fn leader_config(cluster: &Cluster) -> LeaderConfig {
         load_retry: Duration::from_millis(100),
         merge_retry: Duration::from_millis(300),
         workforce: None,
+        // What looks on must do no harm.
+        traces: true,
         copy_pause: Duration::from_millis(200),
     }
 }
@@ -202,6 +204,8 @@ impl Process {
                 let storages = self.storages.clone();
                 self.store(move || Some(Event::Stored(operation, storages.execute(what))));
             }
+            // Nobody collects them here.
+            Effect::Traced(_) => {}
             // Nobody starts workers here.
             Effect::AskForWorkers(_) => {}
             Effect::CopyState(copy) => {

@@ -74,6 +74,7 @@ pub async fn run(
         transport: Arc::new(SimTransport { cluster: cluster.clone(), machine, inbox }),
         limits: cluster.shape.limits,
         running: Arc::default(),
+        spans: Default::default(),
     });
     let surroundings = Surroundings {
         coordinators: Arc::new(SimCoordinators { cluster, machine }),

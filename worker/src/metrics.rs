@@ -5,6 +5,7 @@ mod collect;
 mod declared;
 mod jobs;
 mod subtask;
+mod traces;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ pub(crate) use self::declared::{
 };
 pub use self::jobs::RunningJobs;
 pub use self::subtask::{Passage, Spent, SubtaskMetrics};
+pub use self::traces::AttemptTraces;
 
 /// Counters of one operator in one subtask.
 #[derive(Debug)]
@@ -286,6 +288,7 @@ impl JobMetrics {
     /// Adds the figures of one subtask.
     pub(crate) fn register_subtask(&mut self, head: Position) -> Arc<SubtaskMetrics> {
         let metrics = Arc::new(SubtaskMetrics::default());
+        metrics.place(head.clone());
         self.subtasks.push(SubtaskEntry { position: head, metrics: metrics.clone() });
         metrics
     }

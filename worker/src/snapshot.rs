@@ -124,7 +124,7 @@ impl Snapshots {
             .await
             {
                 Ok(Stored::Written(operators, staged, bytes)) => {
-                    self.checkpoints.stored(began.elapsed(), bytes);
+                    self.checkpoints.stored(epoch, began, bytes);
                     self.add_to_stores(epoch, &operators);
                     WorkerEvent::Reported(EpochContent {
                         epoch,
@@ -134,7 +134,7 @@ impl Snapshots {
                     })
                 }
                 Ok(Stored::Kept(kept, error)) => {
-                    self.checkpoints.failed();
+                    self.checkpoints.failed(epoch, began, &error);
                     if bugs::is_on(Bug::UnstoredEviction) {
                         self.add_to_stores(epoch, &[]);
                     }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use weir_coordinator::leader::LeaderConfig;
 use weir_coordinator::server::{self, CoordinatorConfig, CoordinatorMonitor};
 use weir_core::{CoordinatorId, Error, Result};
+use weir_monitoring::Observed;
 use weir_object_storage::ObjectStorages;
 use weir_proto::client::Authenticator;
 use weir_state::Storages;
@@ -18,6 +19,7 @@ use weir_state::Storages;
 use super::allow::AllowArguments;
 use super::http::{self, HttpArguments};
 use super::oidc::OidcArguments;
+use super::otlp::OtlpArguments;
 use super::recover::{self, RecoverArguments};
 use super::workforce::ScaleArguments;
 use super::{SAY_SO, api, check_reachability, listen, oidc};
@@ -137,6 +139,10 @@ pub struct CoordinatorArguments {
     /// Where it is asked how it does.
     #[command(flatten)]
     pub http: HttpArguments,
+
+    /// Where traces and metrics are sent.
+    #[command(flatten)]
+    pub otlp: OtlpArguments,
 
     /// Who is told how many workers there should be.
     #[command(flatten)]
@@ -314,23 +320,28 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
     }
     let issuer = arguments.oidc.open()?;
     config.issuer = issuer.clone().map(|issuer| -> Arc<dyn Authenticator> { issuer });
+    let otlp = arguments.otlp.open("weir-coordinator")?;
     let http = arguments.http.open(http::COORDINATOR, arguments.insecure).await?;
     screen.message(&format!("{}\n", arguments.greeting(&config, address)));
     let (stop, stopped) = watch::channel(false);
-    let monitor = Arc::new(CoordinatorMonitor::default());
-    let mut http = std::pin::pin!(http.serve(vec![monitor.clone()]));
+    let monitor = Arc::new(CoordinatorMonitor::tracing(otlp.spans()));
+    let parts: Vec<Arc<dyn Observed>> = vec![monitor.clone(), Arc::new(otlp.spans())];
+    let mut otlp = std::pin::pin!(otlp.run(parts.clone()));
+    let mut http = std::pin::pin!(http.serve(parts));
     let mut coordinator = std::pin::pin!(server::run(config, listener, monitor, stopped));
     let mut issuer = std::pin::pin!(oidc::run(issuer));
     tokio::select! {
         ended = &mut coordinator => return ended.map(|()| Exit::Ok),
         served = &mut http => return served.map(|()| Exit::Ok),
         () = &mut issuer => {}
+        () = &mut otlp => {}
         _ = signals.next() => {}
     }
     stop.send_replace(true);
     tokio::select! {
         ended = &mut coordinator => ended.map(|()| Exit::Ok),
         served = &mut http => served.map(|()| Exit::Ok),
+        () = &mut otlp => Ok(Exit::Ok),
         second = signals.next() => Ok(second.exit()),
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use weir_coordinator::server::{self, CoordinatorMonitor};
 use weir_core::{Incarnation, Result};
 use weir_functions::Functions;
+use weir_monitoring::Observed;
 use weir_worker::allowed::Allowed;
 use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
@@ -17,6 +18,7 @@ use super::allow::AllowArguments;
 use super::coordinator::CoordinatorArguments;
 use super::http::{self, HttpArguments};
 use super::oidc::OidcArguments;
+use super::otlp::OtlpArguments;
 use super::workforce::ScaleArguments;
 use super::{check_reachability, connectors, listen};
 use crate::exit::Exit;
@@ -51,6 +53,10 @@ pub struct LocalArguments {
     #[command(flatten)]
     pub http: HttpArguments,
 
+    /// Where traces and metrics are sent.
+    #[command(flatten)]
+    pub otlp: OtlpArguments,
+
     /// How many slots the worker offers; twice the number of cores if not given.
     #[arg(long, value_name = "N")]
     pub slots: Option<u32>,
@@ -84,6 +90,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         tls: TlsArguments::default(),
         oidc: OidcArguments::default(),
         http: HttpArguments::default(),
+        otlp: OtlpArguments::default(),
         scale: ScaleArguments::default(),
         worker_timeout: Duration::from_secs(5),
         election_timeout: Duration::from_millis(100),
@@ -91,6 +98,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     };
     check_reachability(arguments.listen, coordinator.insecure, THIS_MACHINE)?;
     let (listener, address) = listen(arguments.listen).await?;
+    let otlp = arguments.otlp.open("weir-local")?;
     let config = coordinator.config(address)?;
     let http = arguments.http.open(http::COORDINATOR, coordinator.insecure).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -112,8 +120,11 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     screen.message(&format!("a local cluster on {address}; submit jobs with: weir submit query.sql\n"));
     let (stop, stopped) = watch::channel(false);
     let (leave, leaving) = mpsc::channel(2);
-    let (coordinates, works) = (Arc::new(CoordinatorMonitor::default()), Arc::new(WorkerMonitor::default()));
-    let mut http = std::pin::pin!(http.serve(vec![coordinates.clone(), works.clone()]));
+    let coordinates = Arc::new(CoordinatorMonitor::tracing(otlp.spans()));
+    let works = Arc::new(WorkerMonitor::tracing(otlp.spans()));
+    let parts: Vec<Arc<dyn Observed>> = vec![coordinates.clone(), works.clone(), Arc::new(otlp.spans())];
+    let mut otlp = std::pin::pin!(otlp.run(parts.clone()));
+    let mut http = std::pin::pin!(http.serve(parts));
     #[expect(clippy::disallowed_methods, reason = "the process ends with this function, and the task with it")]
     let coordinator = tokio::spawn(server::run(config, listener, coordinates, stopped));
     let mut coordinator = coordinator;
@@ -126,6 +137,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         joined = &mut coordinator => return ended(joined).map(|()| Exit::Ok),
         outcome = &mut worker => return outcome.map(|_| Exit::Ok),
         served = &mut http => return served.map(|()| Exit::Ok),
+        () = &mut otlp => return Ok(Exit::Ok),
         _ = signals.next() => {}
     }
     // Jobs are not stopped: they go on from their last checkpoint when the cluster is started again.

@@ -5,6 +5,7 @@ pub mod coordinator;
 pub mod http;
 pub mod local;
 mod oidc;
+mod otlp;
 pub mod recover;
 mod scripts;
 pub mod worker;

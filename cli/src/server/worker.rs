@@ -9,11 +9,13 @@ use clap::Args;
 use tokio::sync::mpsc;
 use weir_core::{Incarnation, Result};
 use weir_functions::Functions;
+use weir_monitoring::Observed;
 use weir_worker::agent::Ending;
 use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
 use super::allow::AllowArguments;
 use super::http::{self, HttpArguments};
+use super::otlp::OtlpArguments;
 use super::{SAY_SO, check_reachability, connectors};
 use crate::cluster::args::{duration, size};
 use crate::exit::Exit;
@@ -88,6 +90,10 @@ pub struct WorkerArguments {
     #[command(flatten)]
     pub http: HttpArguments,
 
+    /// Where traces and metrics are sent.
+    #[command(flatten)]
+    pub otlp: OtlpArguments,
+
     /// Listen on an address that other machines reach without TLS, so that nothing is encrypted or authenticated.
     #[arg(long)]
     pub insecure: bool,
@@ -114,6 +120,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
     check_reachability(arguments.listen, tls.is_some() || arguments.insecure, SAY_SO)?;
     let mut signals = Signals::listen()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let otlp = arguments.otlp.open("weir-worker")?;
     let config = WorkerConfig {
         name: arguments.name.clone(),
         incarnation: Incarnation(random()?),
@@ -130,8 +137,10 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
         allowed: arguments.allow.allowed(),
     };
     let http = arguments.http.open(http::WORKER, arguments.insecure).await?;
-    let monitor = Arc::new(WorkerMonitor::default());
-    let mut http = std::pin::pin!(http.serve(vec![monitor.clone()]));
+    let monitor = Arc::new(WorkerMonitor::tracing(otlp.spans()));
+    let parts: Vec<Arc<dyn Observed>> = vec![monitor.clone(), Arc::new(otlp.spans())];
+    let mut otlp = std::pin::pin!(otlp.run(parts.clone()));
+    let mut http = std::pin::pin!(http.serve(parts));
     screen.message(&format!("worker with {} slots, looking for {}\n", config.slots, config.coordinators.join(", ")));
     let (sender, shutdown) = mpsc::channel(2);
     let mut worker = std::pin::pin!(process::run(config, connectors(), Functions::built_in(), monitor, shutdown));
@@ -145,6 +154,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
                 exit
             }),
             served = &mut http => return served.map(|()| Exit::Ok),
+            () = &mut otlp => return Ok(Exit::Ok),
             signal = signals.next() => {
                 screen.message(&match told {
                     None => format!("moving work away, for {patience} at most; once more ends at once\n"),

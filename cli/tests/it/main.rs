@@ -27,6 +27,7 @@ mod nested;
 mod nexmark;
 mod numbers;
 mod oidc;
+mod otlp;
 mod outer_joins;
 mod over;
 mod own_tables;

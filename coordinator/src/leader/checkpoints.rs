@@ -157,8 +157,9 @@ impl Leader {
                     self.store(context, Operation::Tidy, retire);
                 }
                 Effect::Report(error) => {
-                    tracing::warn!(job = %id, %attempt, error = error.report(), "a checkpoint failed");
-                    context.effects.push(super::Effect::CheckpointFailed(id));
+                    let report = error.report();
+                    tracing::warn!(job = %id, %attempt, error = report, "a checkpoint failed");
+                    context.effects.push(super::Effect::CheckpointFailed(id, report));
                 }
                 Effect::Finish(AttemptEnd::Finished | AttemptEnd::Stopped(_)) => {
                     let at = context.now.wall;

@@ -26,6 +26,7 @@ mod load;
 mod reconcile;
 mod scaling;
 mod sessions;
+mod traces;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ use weir_core::bugs::{self, Bug};
 use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
 use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, WorkerId};
+use weir_monitoring::Span;
 use weir_proto::client::{ClientError, SinksAudit, results};
 use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
 use weir_state::Manifest;
@@ -49,6 +51,7 @@ pub use self::attempt::AttemptView;
 pub use self::audits::AuditId;
 use self::duties::{Jobs, Proposal};
 use self::sessions::Sessions;
+use self::traces::Traces;
 
 /// Number of a worker's connection, never used twice by one coordinator process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +91,8 @@ pub struct LeaderConfig {
     pub merge_retry: Duration,
     /// How many workers are asked for, if there is somebody to ask.
     pub workforce: Option<WorkforceConfig>,
+    /// Whether traces are wanted.
+    pub traces: bool,
     /// Pause between two copies of the replicated state in the checkpoint storage: they are as large as the state.
     pub copy_pause: Duration,
 }
@@ -108,6 +113,7 @@ impl Default for LeaderConfig {
             load_retry: Duration::from_secs(1),
             merge_retry: Duration::from_secs(300),
             workforce: None,
+            traces: false,
             copy_pause: Duration::from_secs(5),
         }
     }
@@ -145,8 +151,10 @@ pub enum Effect {
     Audited(AuditId, Result<SinksAudit, ClientError>),
     /// So many workers should be here.
     AskForWorkers(Workforce),
-    /// To be counted: a checkpoint of this job has failed.
-    CheckpointFailed(JobId),
+    /// To be counted: a checkpoint of this job has failed, and why.
+    CheckpointFailed(JobId, String),
+    /// A part of a trace has come to its end.
+    Traced(Span),
 }
 
 /// What storage is asked to do. All of it may block.
@@ -217,6 +225,8 @@ pub struct Leader {
     jobs: Jobs,
     audits: audits::Audits,
     asking: Asking,
+    /// What traces are made of, if they are wanted.
+    traces: Option<Traces>,
     /// When it is looked again how many workers there should be.
     next_asking: Duration,
     operations: BTreeMap<OperationId, Operation>,
@@ -275,6 +285,7 @@ impl Leader {
         };
         let mut leader = Self {
             term,
+            traces: config.traces.then(Traces::default),
             config,
             coordinators: Vec::new(),
             sessions: Sessions::default(),
@@ -330,6 +341,8 @@ impl Leader {
 
     /// Takes in what has happened and says what is to be done, in order.
     pub fn step(&mut self, now: Now, state: &ClusterState, event: Event, effects: &mut Vec<Effect>) {
+        let before = effects.len();
+        self.hear(now, &event, effects);
         let mut context = Context::new(now, state, effects);
         match event {
             // What the leader before was about to do: pauses that are not over, results that are not committed.
@@ -340,6 +353,24 @@ impl Leader {
             Event::Disconnected(session) => self.disconnected(&mut context, session),
             Event::Stored(operation, outcome) => self.stored(&mut context, operation, outcome),
         }
+        self.look_on(now, state, effects, before);
+    }
+
+    /// For the traces: what a worker says, before anything follows from it.
+    fn hear(&mut self, now: Now, event: &Event, effects: &mut Vec<Effect>) {
+        let (Some(traces), Event::Worker(session, message)) = (&mut self.traces, event) else { return };
+        let Some(session) = self.sessions.get(*session) else { return };
+        effects.extend(traces.heard(now, &session.hello.worker, message).map(Effect::Traced));
+    }
+
+    /// For the traces: what is done since there were so many effects.
+    fn look_on(&mut self, now: Now, state: &ClusterState, effects: &mut Vec<Effect>, before: usize) {
+        let Some(traces) = &mut self.traces else { return };
+        let sessions = &self.sessions;
+        let name_of = |session| sessions.get(session).map(|session| &session.hello.worker);
+        let spans: Vec<_> =
+            effects[before..].iter().flat_map(|effect| traces.done(now, state, effect, name_of)).collect();
+        effects.extend(spans.into_iter().map(Effect::Traced));
     }
 
     /// A command has been applied, whoever proposed it; `state` is the one after it.
@@ -351,11 +382,15 @@ impl Leader {
         outcome: &Result<Applied, Refusal>,
         effects: &mut Vec<Effect>,
     ) {
+        let before = effects.len();
+        let spans = self.traces.as_mut().map(|traces| traces.applied(now, state, command, outcome));
+        effects.extend(spans.into_iter().flatten().map(Effect::Traced));
         let mut context = Context::new(now, state, effects);
         if let Some((job, proposal)) = Proposal::of(command) {
             self.jobs.of(job).proposed.remove(&proposal);
         }
         self.after(&mut context, command, outcome);
+        self.look_on(now, state, effects, before);
     }
 
     /// Proposes what a leader does for a job by itself, unless it is proposed already.

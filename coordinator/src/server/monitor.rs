@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use tonic::async_trait;
-use weir_monitoring::{Observed, Obstacle, Samples};
+use weir_monitoring::{Observed, Obstacle, Samples, Spans};
 use weir_state::StorageCounts;
 
 use super::handle::{LeaderPlace, NodeHandle};
@@ -18,6 +18,18 @@ pub struct CoordinatorMonitor {
     pub(super) node: OnceLock<NodeHandle>,
     pub(super) log: OnceLock<PathBuf>,
     pub(super) told: Arc<Told>,
+    spans: Spans,
+}
+
+impl CoordinatorMonitor {
+    /// Of a coordinator that puts parts of traces there.
+    pub fn tracing(spans: Spans) -> Self {
+        Self { spans, ..Self::default() }
+    }
+
+    pub(super) fn spans(&self) -> &Spans {
+        &self.spans
+    }
 }
 
 #[async_trait]

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use weir_core::{Error, Result};
+use weir_monitoring::Spans;
 use weir_proto::client::{ClientError, ClientResponse};
 use weir_proto::control::ToWorker;
 
@@ -40,6 +41,8 @@ pub struct Surroundings {
     pub wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Where it is written who has done what.
     pub audit: Audit,
+    /// Where parts of traces go.
+    pub spans: Spans,
     /// Where it is told how many workers there should be.
     pub workforce: watch::Sender<Option<Workforce>>,
 }
@@ -183,6 +186,7 @@ impl<S: LogStore> NodeLoop<S> {
                 }
             }
             Effect::AskForWorkers(workforce) => drop(self.surroundings.workforce.send_replace(Some(workforce))),
+            Effect::Traced(span) => self.surroundings.spans.record(*span),
             Effect::Store(operation, what) => self.store(operation, what),
             Effect::CopyState(copy) => {
                 let storages = self.surroundings.storages.clone();

@@ -111,7 +111,10 @@ pub async fn run(
             let founding = Founding::new(config.id, log, config.members.clone())?;
             introduction::found(founding, &config.cluster, config.tls.as_ref(), &mut store, &mut inbox).await?;
         }
-        let node = Node::new(node_config(&config), Raft::open(raft_config(&config, log), store)?);
+        let node = Node::new(
+            node_config(&config, monitor.spans().are_wanted()),
+            Raft::open(raft_config(&config, log), store)?,
+        );
         view_sender.send_replace(node.status().clone());
         let mut peers = Peers::new(config.cluster.clone(), address, config.tls.clone(), handle.clone());
         peers.members(node.status());
@@ -126,6 +129,7 @@ pub async fn run(
             tick: config.tick,
             wall_clock: config.wall_clock.clone(),
             audit: audit.clone(),
+            spans: monitor.spans().clone(),
             workforce,
         };
         NodeLoop::new(node, surroundings).run().await
@@ -161,9 +165,9 @@ fn raft_config(config: &CoordinatorConfig, log: LogId) -> RaftConfig {
     }
 }
 
-fn node_config(config: &CoordinatorConfig) -> NodeConfig {
+fn node_config(config: &CoordinatorConfig, traces: bool) -> NodeConfig {
     NodeConfig {
-        leader: config.leader.clone(),
+        leader: LeaderConfig { traces, ..config.leader.clone() },
         cluster: format!("{}-{:08x}", config.cluster, config.seed & 0xffff_ffff),
         storage: config.storage.trim_end_matches('/').to_owned(),
         incarnation: config.seed & 0xff_ffff_ffff,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::time::Instant;
-use weir_core::{Epoch, Marker};
+use weir_core::{Epoch, Error, Marker};
 use weir_monitoring::Histogram;
+
+use super::AttemptTraces;
 
 /// Markers that may be on their way at a time; of more, the oldest are not measured.
 const UNDER_WAY: usize = 256;
@@ -28,18 +29,34 @@ pub struct CheckpointMetrics {
     /// From when this worker was given a marker until it has passed a subtask that ends in a sink.
     pub transit: Histogram,
     given: Mutex<BTreeMap<Epoch, Instant>>,
+    traces: OnceLock<AttemptTraces>,
 }
 
 impl CheckpointMetrics {
-    /// An epoch is stored.
-    pub fn stored(&self, took: Duration, bytes: u64) {
-        self.upload.observe(took);
+    /// Its checkpoints are told as traces, too.
+    pub fn trace(&self, traces: AttemptTraces) {
+        let _ = self.traces.set(traces);
+    }
+
+    pub(super) fn traces(&self) -> Option<&AttemptTraces> {
+        self.traces.get()
+    }
+
+    /// An epoch is stored, which began then.
+    pub fn stored(&self, epoch: Epoch, began: Instant, bytes: u64) {
+        self.upload.observe(began.elapsed());
         self.uploaded_bytes.fetch_add(bytes, Relaxed);
+        if let Some(traces) = self.traces() {
+            traces.upload(epoch, began, Ok(bytes));
+        }
     }
 
     /// An epoch could not be stored.
-    pub fn failed(&self) {
+    pub fn failed(&self, epoch: Epoch, began: Instant, error: &Error) {
         self.failures.fetch_add(1, Relaxed);
+        if let Some(traces) = self.traces() {
+            traces.upload(epoch, began, Err(error.report()));
+        }
     }
 
     /// Bytes that were stored.
@@ -72,6 +89,8 @@ impl CheckpointMetrics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use weir_core::MarkerKind;
 
     use super::*;

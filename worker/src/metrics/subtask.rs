@@ -13,7 +13,7 @@ use futures::future::poll_fn;
 use tokio::time::Instant;
 use weir_core::{Epoch, Marker};
 
-use super::CheckpointMetrics;
+use super::{CheckpointMetrics, Position};
 use crate::exchange::GateWatch;
 
 /// Figures of one subtask, over all of its operators.
@@ -23,6 +23,7 @@ pub struct SubtaskMetrics {
     sent_bytes: AtomicU64,
     marker: AtomicU64,
     gate: OnceLock<GateWatch>,
+    position: OnceLock<Position>,
 }
 
 /// What a subtask does.
@@ -144,6 +145,16 @@ impl SubtaskMetrics {
         Epoch(self.marker.load(Relaxed))
     }
 
+    /// It is at this place.
+    pub fn place(&self, position: Position) {
+        let _ = self.position.set(position);
+    }
+
+    /// Where it is.
+    pub(super) fn position(&self) -> Option<&Position> {
+        self.position.get()
+    }
+
     /// Its inputs are these.
     pub fn watch(&self, gate: GateWatch) {
         let _ = self.gate.set(gate);
@@ -158,30 +169,46 @@ impl SubtaskMetrics {
 /// Measures one marker on its way through a subtask: from where it comes on the first channel to where it is sent on.
 #[derive(Debug)]
 pub struct Passage {
+    /// When the marker came on the first channel.
+    came: Instant,
+    /// When it had come on the last, if there are several.
+    aligned: Option<Instant>,
+    flushed: Option<Instant>,
+    /// When what is under way began.
     began: Instant,
 }
 
 impl Passage {
     /// The marker has come, on some channel.
     pub fn begin() -> Self {
-        Self { began: Instant::now() }
+        let now = Instant::now();
+        Self { came: now, aligned: None, flushed: None, began: now }
     }
 
     /// It has come on all channels: how long that has taken counts as alignment, and the work begins.
     pub fn aligned(self, metrics: &CheckpointMetrics) -> Self {
-        metrics.alignment.observe(self.began.elapsed());
-        Self::begin()
+        let now = Instant::now();
+        metrics.alignment.observe(now - self.began);
+        Self { aligned: Some(now), began: now, ..self }
     }
 
     /// Operators have emitted what they owe at the end of an epoch, and it has been taken: how long that took counts as flushing.
     pub fn flushed(self, metrics: &CheckpointMetrics) -> Self {
-        metrics.flush.observe(self.began.elapsed());
-        Self::begin()
+        let now = Instant::now();
+        metrics.flush.observe(now - self.began);
+        Self { flushed: Some(now), began: now, ..self }
     }
 
     /// State is captured, and the sink has prepared.
-    pub fn captured(self, metrics: &CheckpointMetrics) {
-        metrics.capture.observe(self.began.elapsed());
+    pub fn captured(self, metrics: &CheckpointMetrics, epoch: Epoch, subtask: &SubtaskMetrics) {
+        let now = Instant::now();
+        metrics.capture.observe(now - self.began);
+        let Some((traces, position)) = metrics.traces().zip(subtask.position()) else { return };
+        let begins = self.aligned.unwrap_or(self.came);
+        let flushed = self.flushed.unwrap_or(begins);
+        let aligned = self.aligned.map(|aligned| ("align", self.came, aligned));
+        let phases = aligned.into_iter().chain([("flush", begins, flushed), ("capture", flushed, now)]);
+        phases.for_each(|(name, began, ended)| traces.subtask(name, epoch, position, (began, ended)));
     }
 }
 

@@ -8,16 +8,18 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use weir_connectors::plugin::{JobConnectors, PluginTables};
 use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, Marker, Result, WorkerId};
 use weir_functions::Functions;
+use weir_monitoring::Spans;
 use weir_proto::control::{CheckpointRef, Deploy, VertexFigures};
 use weir_state::{Manifest, Storages, layout};
 
 use super::WorkerConfig;
 use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
-use crate::metrics::RunningJobs;
+use crate::metrics::{AttemptTraces, RunningJobs};
 use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
 use crate::plugins::PluginFiles;
 use crate::{Command, Deployment, ExchangeLimits, JobHandle, OpenedJob, Part, WorkerEvent};
@@ -92,6 +94,8 @@ pub struct JobEngineConfig {
     pub limits: ExchangeLimits,
     /// Where attempts that run are found.
     pub running: Arc<RunningJobs>,
+    /// Where parts of traces go.
+    pub spans: Spans,
 }
 
 /// Runs jobs.
@@ -175,6 +179,17 @@ impl Engine for JobEngine {
             limits: *limits,
         });
         let opened = opened.await?;
+        if self.config.spans.are_wanted() {
+            opened.metrics().checkpoints().trace(AttemptTraces {
+                spans: self.config.spans.clone(),
+                worker: worker.clone(),
+                job: deploy.job,
+                identity: deploy.identity,
+                name: deploy.name.clone(),
+                attempt: deploy.attempt,
+                anchor: (Instant::now(), clock.now()),
+            });
+        }
         self.config.running.add(deploy.job, &deploy.name, deploy.attempt, opened.metrics());
         Ok(Box::new(opened))
     }

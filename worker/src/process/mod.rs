@@ -174,6 +174,7 @@ pub async fn run(
         transport,
         limits: ExchangeLimits::default(),
         running: monitor.running.clone(),
+        spans: monitor.spans.clone(),
     });
     let _ = monitor.network.set(engine.network());
     let cluster = data_dir.as_ref().map(|data_dir| data_dir.cluster()).transpose()?.flatten();

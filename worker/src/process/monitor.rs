@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use weir_monitoring::{Observed, Obstacle, Samples};
+use weir_monitoring::{Observed, Obstacle, Samples, Spans};
 use weir_state::StorageCounts;
 
 use super::isolation::Isolation;
@@ -24,8 +24,17 @@ pub struct WorkerMonitor {
     pub pulse: Arc<Pulse>,
     /// What is asked of the checkpoint storage.
     pub storage: Arc<StorageCounts>,
+    /// Where parts of traces go.
+    pub(super) spans: Spans,
     pub(super) slots: OnceLock<u32>,
     pub(super) network: OnceLock<Arc<OnceLock<Arc<Network>>>>,
+}
+
+impl WorkerMonitor {
+    /// Of a worker that puts parts of traces there.
+    pub fn tracing(spans: Spans) -> Self {
+        Self { spans, ..Self::default() }
+    }
 }
 
 #[async_trait]

@@ -201,7 +201,7 @@ impl OperatorSubtask {
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
             hand_over(&self.snapshots, snapshot, &self.outputs.metrics).await?;
-            capturing.captured(&self.checkpoints);
+            capturing.captured(&self.checkpoints, marker.epoch, &self.outputs.metrics);
         }
         self.outputs.passed(marker, &self.checkpoints).await?;
         let news = self.watermarks.marker_sent();

@@ -496,7 +496,7 @@ impl SourceSubtask {
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
             hand_over(&self.snapshots, snapshot, &self.outputs.metrics).await?;
-            capturing.captured(&self.checkpoints);
+            capturing.captured(&self.checkpoints, marker.epoch, &self.outputs.metrics);
         }
         self.outputs.passed(marker, &self.checkpoints).await
     }
