@@ -9,7 +9,7 @@ use weir_monitoring::{Monitor, Observed, Spans};
 use weir_otlp::{Exporter, ExporterConfig};
 
 use crate::clock::wall_millis;
-use crate::cluster::args::patience;
+use crate::cluster::args::duration;
 
 /// Where traces and metrics go.
 #[derive(Debug, Clone, Default, Args)]
@@ -28,7 +28,7 @@ pub struct OtlpArguments {
     pub otlp_attributes: Vec<(String, String)>,
 
     /// Send metrics so often; 0s: not at all.
-    #[arg(long, env = "WEIR_OTLP_METRICS_INTERVAL", value_name = "DURATION", default_value = "60s", value_parser = patience)]
+    #[arg(long, env = "WEIR_OTLP_METRICS_INTERVAL", value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub otlp_metrics_interval: Duration,
 }
 

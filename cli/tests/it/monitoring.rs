@@ -14,7 +14,13 @@ fn read(path: &str) -> String {
 }
 
 fn declared() -> Vec<&'static Metric> {
-    [weir_coordinator::metrics::METRICS, weir_worker::METRICS, weir_monitoring::PROCESS_METRICS].concat()
+    [
+        weir_coordinator::metrics::METRICS,
+        weir_worker::METRICS,
+        weir_monitoring::PROCESS_METRICS,
+        weir_monitoring::TRACE_METRICS,
+    ]
+    .concat()
 }
 
 /// The names that a text uses, as they are scraped.
@@ -72,6 +78,7 @@ fn tables() -> String {
     of("Coordinators", weir_coordinator::metrics::METRICS)
         + &of("Workers", weir_worker::METRICS)
         + &of("Every process", weir_monitoring::PROCESS_METRICS)
+        + &of("With a collector of OpenTelemetry", weir_monitoring::TRACE_METRICS)
 }
 
 const BEGIN: &str =

@@ -86,10 +86,15 @@ fn told(cluster: &Cluster, process: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
 }
 
-/// A windowless job whose rows go from one worker to the other, with a checkpoint twice a second.
-const SCRIPT: &str = "CREATE TABLE a (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '200');
+/// Rows of one table go from one worker to the other, those of another one into files. With a checkpoint twice a second.
+const SCRIPT: &str = "SET 'execution.checkpointing.interval' = '500ms';
+    CREATE TABLE a (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '200');
     CREATE TABLE b (v BIGINT, n BIGINT) WITH ('connector' = 'blackhole');
-    INSERT INTO b SELECT v, count(*) FROM a GROUP BY v;";
+    CREATE TABLE c (v BIGINT) WITH ('connector' = 'filesystem', 'path' = '{out}', 'format' = 'csv');
+    EXECUTE STATEMENT SET BEGIN
+        INSERT INTO b SELECT v, count(*) FROM a GROUP BY v;
+        INSERT INTO c SELECT v FROM a;
+    END;";
 
 fn start(otlp: &str) -> Cluster {
     let mut cluster = Cluster::planned(1);
@@ -103,8 +108,8 @@ fn start(otlp: &str) -> Cluster {
 }
 
 fn submit(cluster: &Cluster, name: &str) {
-    let settings = ["-d", "execution.checkpointing.interval=500ms", "-p", "2", "--detach"];
-    cluster.weir(&[&["submit", "-e", SCRIPT, "--name", name], &settings[..]].concat()).code(0);
+    let script = SCRIPT.replace("{out}", &cluster.path("out"));
+    cluster.weir(&["submit", "-e", &script, "--name", name, "-p", "2", "--detach"]).code(0);
     cluster.until_checkpoint(name);
 }
 
@@ -128,9 +133,15 @@ fn a_checkpoint_and_a_start_are_one_trace_each_over_all_processes() {
         all.into_iter().find(|(root, parts)| root.error.is_none() && named(parts, "upload").len() == 2)
     });
     let by = |name: &str| -> Vec<Span> { named(&parts, name) };
-    for (name, count) in
-        [("trigger", 2), ("gather", 2), ("manifest", 1), ("decide", 1), ("acknowledge", 1), ("upload", 2)]
-    {
+    for (name, count) in [
+        ("trigger", 2),
+        ("gather", 2),
+        ("manifest", 1),
+        ("decide", 1),
+        ("commit", 1),
+        ("acknowledge", 1),
+        ("upload", 2),
+    ] {
         assert_eq!(by(name).len(), count, "{name} in {parts:#?}");
     }
     // The source has no input to align.
@@ -200,7 +211,7 @@ fn metrics_go_where_traces_go_and_a_collector_that_is_away_stops_nothing() {
         found
     };
     let of = |name: &str| metrics().remove(&("all in one".to_owned(), name.to_owned()));
-    let rows = until("rows are told", || of("weir_rows_read_total"));
+    let rows = until("rows are told", || of("weir_operator_rows_in_total"));
     assert_eq!((&rows["sum"]["isMonotonic"], &rows["sum"]["aggregationTemporality"]), (&true.into(), &2.into()));
     let aligned = until("a histogram is told", || of("weir_checkpoint_capture_seconds"));
     assert!(!array(&aligned["histogram"]["dataPoints"][0], "bucketCounts").is_empty(), "{aligned:#}");

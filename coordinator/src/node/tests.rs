@@ -27,6 +27,7 @@ mod patience;
 mod plugins;
 mod scaling;
 mod slots;
+mod traces;
 mod updates;
 
 /// A folder for all storages.
@@ -51,6 +52,7 @@ struct Cluster {
     closed: Vec<SessionId>,
     copies: Vec<(Duration, StateCopy)>,
     asked_workers: Vec<u32>,
+    traced: Vec<Span>,
     answers: Vec<Result<ClientResponse, ClientError>>,
     next: u64,
 }
@@ -88,6 +90,7 @@ impl Cluster {
             closed: Vec::new(),
             copies: Vec::new(),
             asked_workers: Vec::new(),
+            traced: Vec::new(),
             answers: Vec::new(),
             next: 0,
         };
@@ -130,6 +133,7 @@ impl Cluster {
                         inputs.push_back(Event::Stored(id, self.checkpoints.execute(operation)));
                     }
                     Effect::AskForWorkers(workforce) => self.asked_workers.push(workforce.wanted_workers),
+                    Effect::Traced(span) => self.traced.push(*span),
                     Effect::CopyState(copy) => self.copies.push((self.now, *copy)),
                     Effect::SendPeer(..) | Effect::View(_) | Effect::Known(..) => {}
                 }
@@ -266,7 +270,7 @@ impl Cluster {
 
 fn node(store: MemoryStore) -> Node<MemoryStore> {
     let config = NodeConfig {
-        leader: LeaderConfig { workforce: Some(WorkforceConfig::default()), ..LeaderConfig::default() },
+        leader: LeaderConfig { workforce: Some(WorkforceConfig::default()), traces: true, ..LeaderConfig::default() },
         cluster: "test-1".into(),
         storage: "file:///store".into(),
         incarnation: 1,
