@@ -13,30 +13,47 @@ use crate::clock::wall_millis;
 
 /// Whose tokens are taken beside the cluster's own.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "OpenID Connect")]
 pub struct OidcArguments {
     /// The issuer whose tokens (JWT) clients may show, as it calls itself; https. Give all coordinators the same.
-    #[arg(long, env = "WEIR_OIDC_ISSUER_URL", value_name = "URL", requires = "oidc_client_id")]
+    #[arg(
+        long,
+        help_heading = "OpenID Connect",
+        env = "WEIR_OIDC_ISSUER_URL",
+        value_name = "URL",
+        requires = "oidc_client_id"
+    )]
     pub oidc_issuer_url: Option<String>,
 
     /// For whom tokens have to be (audience): the cluster's client id at the issuer.
-    #[arg(long, env = "WEIR_OIDC_CLIENT_ID", value_name = "ID", requires = "oidc_issuer_url")]
+    #[arg(
+        long,
+        help_heading = "OpenID Connect",
+        env = "WEIR_OIDC_CLIENT_ID",
+        value_name = "ID",
+        requires = "oidc_issuer_url"
+    )]
     pub oidc_client_id: Option<String>,
 
     /// The claim with the user's name.
-    #[arg(long, env = "WEIR_OIDC_USERNAME_CLAIM", value_name = "CLAIM", default_value = "sub", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, help_heading = "OpenID Connect", env = "WEIR_OIDC_USERNAME_CLAIM", value_name = "CLAIM", default_value = "sub", value_parser = NonEmptyStringValueParser::new())]
     pub oidc_username_claim: String,
 
     /// What stands in front of it, after oidc: and before a #, in the audit log and with jobs; the issuer's URL if not given.
-    #[arg(long, env = "WEIR_OIDC_USERNAME_PREFIX", value_name = "PREFIX", value_parser = prefix)]
+    #[arg(long, help_heading = "OpenID Connect", env = "WEIR_OIDC_USERNAME_PREFIX", value_name = "PREFIX", value_parser = prefix)]
     pub oidc_username_prefix: Option<String>,
 
     /// The claim with the groups that a user is in, a name or a list. What each may do says `weir tokens create NAME --group GROUP`.
-    #[arg(long, env = "WEIR_OIDC_GROUPS_CLAIM", value_name = "CLAIM", default_value = "groups", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, help_heading = "OpenID Connect", env = "WEIR_OIDC_GROUPS_CLAIM", value_name = "CLAIM", default_value = "groups", value_parser = NonEmptyStringValueParser::new())]
     pub oidc_groups_claim: String,
 
     /// Certificates of the CAs that the issuer's may come from, in PEM format; those of the system if not given.
-    #[arg(long, env = "WEIR_OIDC_CA_FILE", value_name = "FILE", requires = "oidc_issuer_url")]
+    #[arg(
+        long,
+        help_heading = "OpenID Connect",
+        env = "WEIR_OIDC_CA_FILE",
+        value_name = "FILE",
+        requires = "oidc_issuer_url"
+    )]
     pub oidc_ca_file: Option<PathBuf>,
 }
 

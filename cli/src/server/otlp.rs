@@ -13,22 +13,21 @@ use crate::cluster::args::duration;
 
 /// Where traces and metrics go.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "OpenTelemetry")]
 pub struct OtlpArguments {
     /// The collector that traces of checkpoints and of jobs' starts, and metrics, are sent to, by OTLP over gRPC: http://host:4317.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(long, help_heading = "OpenTelemetry", env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 
     /// What this process is called there; weir-coordinator, weir-worker or weir-local if not given.
-    #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
+    #[arg(long, help_heading = "OpenTelemetry", env = "OTEL_SERVICE_NAME", value_name = "NAME")]
     pub otlp_service_name: Option<String>,
 
     /// What else is told about it.
-    #[arg(long, env = "OTEL_RESOURCE_ATTRIBUTES", value_name = "KEY=VALUE,…", value_delimiter = ',', value_parser = attribute)]
+    #[arg(long, help_heading = "OpenTelemetry", env = "OTEL_RESOURCE_ATTRIBUTES", value_name = "KEY=VALUE,…", value_delimiter = ',', value_parser = attribute)]
     pub otlp_attributes: Vec<(String, String)>,
 
     /// Send metrics so often; 0s: not at all.
-    #[arg(long, env = "WEIR_OTLP_METRICS_INTERVAL", value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    #[arg(long, help_heading = "OpenTelemetry", env = "WEIR_OTLP_METRICS_INTERVAL", value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub otlp_metrics_interval: Duration,
 }
 
