@@ -8,7 +8,7 @@ use weir_proto::json;
 use weir_state::sealed::{self, Seal};
 
 use super::command::names_plugins;
-use super::{ClusterState, Command, Job};
+use super::{ClusterState, Command, Job, Token};
 
 /// The newest version of commands. A command has the oldest one that has it, so that coordinators of earlier versions read all but
 /// what is new to them, and say of that what it is.
@@ -87,7 +87,9 @@ impl ClusterState {
         let scaled = |job: &Job| job.scaling.is_some() || !job.scaling_decisions.is_empty();
         let of_group = |token: &Token| token.bearer.group().is_some();
         let seal = match self {
-            _ if self.jobs.values().any(isolates) || self.tokens.values().any(of_group) => STATE_WITH_ISOLATION_OR_GROUPS,
+            _ if self.jobs.values().any(isolates) || self.tokens.values().any(of_group) => {
+                STATE_WITH_ISOLATION_OR_GROUPS
+            }
             _ if self.jobs.values().any(scaled) => STATE_WITH_SCALING,
             _ if self.jobs.values().any(calls)
                 || self.namespaces.values().any(|namespace| names_plugins(&namespace.catalog.statements)) =>
