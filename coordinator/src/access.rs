@@ -21,7 +21,7 @@ use std::fmt;
 use weir_core::plugin::ArtifactHash;
 use weir_core::{JobId, Node, OperatorSpec};
 use weir_proto::client::{
-    Bearer, Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Grant, Identity, JobRef, Person, Role,
+    Bearer, Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Grant, Identity, JobRef, Role, Subject,
 };
 
 use crate::cluster::{ClusterState, Token, plugins_of};
@@ -29,7 +29,7 @@ use crate::cluster::{ClusterState, Token, plugins_of};
 /// Who asks, and what it was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Under which it is known: a token's name, a certificate, a person. `None` where the network is trusted.
+    /// Under which it is known: a token's name, a certificate, a subject of the issuer. `None` where the network is trusted.
     pub name: Option<String>,
     /// The tokens that it has, by their names.
     pub tokens: Vec<String>,
@@ -158,16 +158,16 @@ pub fn principal(state: &ClusterState, caller: &Caller, now: i64) -> Result<Prin
             Ok(Principal { name: Some(name.clone()), tokens: vec![name.clone()], grants, plugins })
         }
         // Who asks again and again with one call, as streams of events do, does so until its token ends.
-        Identity::Person(person) if now >= person.expires_at => Err(unknown("the token has expired")),
-        Identity::Person(person) => Ok(member(state, person, now)),
+        Identity::Subject(subject) if now >= subject.expires_at => Err(unknown("the token has expired")),
+        Identity::Subject(subject) => Ok(principal_of(state, subject, now)),
     }
 }
 
-/// A person, with what its groups are good for: those without a token give nothing.
-fn member(state: &ClusterState, person: &Person, now: i64) -> Principal {
-    let is_in = |token: &Token| token.bearer.group().is_some_and(|group| person.groups.iter().any(|one| one == group));
+/// A subject of the issuer, with the rights of its groups: those without a token give none.
+fn principal_of(state: &ClusterState, subject: &Subject, now: i64) -> Principal {
+    let is_in = |token: &Token| token.bearer.group().is_some_and(|group| subject.groups.iter().any(|one| one == group));
     let mut principal =
-        Principal { name: Some(person.name.clone()), tokens: Vec::new(), grants: Vec::new(), plugins: false };
+        Principal { name: Some(subject.name.clone()), tokens: Vec::new(), grants: Vec::new(), plugins: false };
     for (name, token) in state.tokens.iter().filter(|(_, token)| is_in(token) && token.is_good(now)) {
         principal.tokens.push(name.clone());
         principal.grants.extend(token.grants.iter().cloned());

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use weir_core::{Attempt, CoordinatorId, Epoch, JobGraph, JobId, WorkerId};
 
-pub use access::{Authenticator, Bearer, Caller, Grant, Identity, NewToken, Person, Role, Token, TokenInfo};
+pub use access::{Authenticator, Bearer, Caller, Grant, Identity, NewToken, Role, Subject, Token, TokenInfo};
 pub use audit::{EpochAudit, SinkAudit, SinksAudit, found, verdict};
 pub use error::{ClientError, ClientErrorKind};
 pub use info::{

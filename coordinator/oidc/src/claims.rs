@@ -1,7 +1,7 @@
 //! What a token claims, once it is known that the issuer has said so: of whom it is, for whom, and until when.
 
 use serde_json::{Map, Value};
-use weir_proto::client::{ClientError, ClientErrorKind, Person};
+use weir_proto::client::{ClientError, ClientErrorKind, Subject};
 
 /// How far the issuer's clock may be from this one, in seconds.
 const LEEWAY: i64 = 30;
@@ -50,7 +50,7 @@ impl Expected {
     ///
     /// # Errors
     /// Why it is good for nothing.
-    pub(crate) fn person(&self, claims: &Map<String, Value>, now: i64) -> Result<Person, ClientError> {
+    pub(crate) fn subject(&self, claims: &Map<String, Value>, now: i64) -> Result<Subject, ClientError> {
         self.is_issuer(claims)?;
         let is_for_us = match claims.get("aud") {
             Some(Value::String(one)) => *one == self.audience,
@@ -84,7 +84,7 @@ impl Expected {
         })?;
         let name = format!("oidc:{}#{user}", self.prefix);
         let expires_at = ends.saturating_add(LEEWAY).saturating_mul(1000);
-        Ok(Person { name, groups: self.groups(claims)?, expires_at })
+        Ok(Subject { name, groups: self.groups(claims)?, expires_at })
     }
 
     /// Groups that can be given rights. Others are left out: as nobody can give them any, nothing is lost.

@@ -9,7 +9,7 @@ use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 use weir_core::{Error, Result};
-use weir_proto::client::{Authenticator, ClientError, ClientErrorKind, Person, Token};
+use weir_proto::client::{Authenticator, ClientError, ClientErrorKind, Subject, Token};
 
 use crate::claims::{Expected, refused};
 use crate::jws::Jws;
@@ -45,8 +45,8 @@ pub struct Issuer {
     client: Client,
     wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     known: Mutex<Known>,
-    /// Held by the one who asks; others wait for what it learns.
-    asking: tokio::sync::Mutex<()>,
+    /// Held while keys are fetched: calls that need the same keys wait for them.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 /// What is read of the discovery document (OpenID Connect Discovery 1.0, section 3).
@@ -83,7 +83,7 @@ impl Issuer {
             client,
             wall_clock: config.wall_clock,
             known: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
         })
     }
 
@@ -91,7 +91,7 @@ impl Issuer {
     pub async fn run(&self) {
         let (mut pause, mut answers) = (FIRST_PAUSE, None);
         loop {
-            let next = match self.learn().await {
+            let next = match self.refresh().await {
                 Ok(keys) => {
                     if answers.replace(true) != Some(true) {
                         tracing::info!(
@@ -121,17 +121,17 @@ impl Issuer {
         }
     }
 
-    /// Asks for the keys. How many there are.
-    async fn learn(&self) -> Result<usize> {
-        let _alone = self.asking.lock().await;
-        self.fetch_and_keep().await
+    /// Fetches the keys; how many there are.
+    async fn refresh(&self) -> Result<usize> {
+        let _alone = self.fetching.lock().await;
+        self.fetch_and_store().await
     }
 
-    async fn fetch_and_keep(&self) -> Result<usize> {
-        self.known().asks(Instant::now());
+    async fn fetch_and_store(&self) -> Result<usize> {
+        self.known().record_attempt(Instant::now());
         let keys = self.fetch().await?;
         let count = keys.count();
-        self.known().learns(keys, Instant::now());
+        self.known().store(keys, Instant::now());
         Ok(count)
     }
 
@@ -165,17 +165,17 @@ impl Issuer {
 
     /// Keys among which one is that may have signed this, if there is one.
     async fn keys_of(&self, jws: &Jws<'_>) -> Result<Arc<Keys>, ClientError> {
-        let found = |now| self.known().keys(now).filter(|keys| keys.know(jws));
+        let found = |now| self.known().keys(now).filter(|keys| keys.contains_candidate(jws));
         if let Some(keys) = found(Instant::now()) {
             return Ok(keys);
         }
-        let _alone = self.asking.lock().await;
+        let _alone = self.fetching.lock().await;
         // Another one may have asked meanwhile.
-        let (now, may_ask) = (Instant::now(), self.known().may_ask(Instant::now()));
+        let (now, may_refetch) = (Instant::now(), self.known().may_refetch(Instant::now()));
         if let Some(keys) = found(now) {
             return Ok(keys);
         }
-        if may_ask && let Err(error) = self.fetch_and_keep().await {
+        if may_refetch && let Err(error) = self.fetch_and_store().await {
             tracing::debug!(error = error.report(), "a key is not known, and the issuer cannot be asked");
         }
         let now = Instant::now();
@@ -198,14 +198,14 @@ impl Issuer {
 
 #[async_trait]
 impl Authenticator for Issuer {
-    async fn authenticate(&self, token: &Token) -> Result<Person, ClientError> {
+    async fn authenticate(&self, token: &Token) -> Result<Subject, ClientError> {
         let jws = Jws::read(token.reveal())?;
         self.expected.is_issuer(&jws.claims)?;
         let keys = self.keys_of(&jws).await?;
-        if !keys.have_signed(&jws) {
+        if !keys.verify(&jws) {
             return Err(refused("the token's signature is wrong"));
         }
-        self.expected.person(&jws.claims, (self.wall_clock)().div_euclid(1000))
+        self.expected.subject(&jws.claims, (self.wall_clock)().div_euclid(1000))
     }
 }
 

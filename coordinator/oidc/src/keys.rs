@@ -72,14 +72,14 @@ impl Keys {
         })
     }
 
-    /// Whether a key is here that may have signed it.
-    pub(crate) fn know(&self, jws: &Jws<'_>) -> bool {
+    /// Whether there is a key that may have signed it.
+    pub(crate) fn contains_candidate(&self, jws: &Jws<'_>) -> bool {
         self.of(jws).next().is_some()
     }
 
-    /// Whether one of them has signed it.
-    pub(crate) fn have_signed(&self, jws: &Jws<'_>) -> bool {
-        self.of(jws).any(|key| key.has_signed(jws))
+    /// Whether its signature is one of theirs.
+    pub(crate) fn verify(&self, jws: &Jws<'_>) -> bool {
+        self.of(jws).any(|key| key.verify(jws))
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -119,7 +119,7 @@ impl Key {
         fits && self.only.is_none_or(|only| only == algorithm)
     }
 
-    fn has_signed(&self, jws: &Jws<'_>) -> bool {
+    fn verify(&self, jws: &Jws<'_>) -> bool {
         match &self.material {
             Material::Rsa(n, e) => jws
                 .algorithm

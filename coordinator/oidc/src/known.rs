@@ -1,4 +1,4 @@
-//! Which keys are in use, and whether the issuer may be asked for them now. Decides alone; [`issuer`](crate::issuer) asks.
+//! Which keys are in use, and when they may be fetched again. Decides only; [`issuer`](crate::issuer) fetches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::keys::Keys;
 
-/// Time between two questions because of keys that are not known: whoever sends tokens that name such has the issuer asked so often.
-pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// Time between two fetches because of keys that are not known, so that tokens with made-up keys do not flood the issuer.
+pub(crate) const REFETCH_AFTER: Duration = Duration::from_secs(10);
 /// How long keys are good for when the issuer cannot be reached. Those that it has withdrawn meanwhile count for so long.
 pub(crate) const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -16,7 +16,7 @@ pub(crate) const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     keys: Option<(Arc<Keys>, Instant)>,
-    asked: Option<Instant>,
+    attempted: Option<Instant>,
 }
 
 impl Known {
@@ -26,18 +26,18 @@ impl Known {
         (now.duration_since(*since) < GOOD_FOR).then(|| keys.clone())
     }
 
-    /// Whether the issuer may be asked because of a token.
-    pub(crate) fn may_ask(&self, now: Instant) -> bool {
-        self.asked.is_none_or(|asked| now.duration_since(asked) >= ASK_AGAIN)
+    /// Whether keys may be fetched again because a token names one that is not known.
+    pub(crate) fn may_refetch(&self, now: Instant) -> bool {
+        self.attempted.is_none_or(|attempted| now.duration_since(attempted) >= REFETCH_AFTER)
     }
 
-    /// It is asked.
-    pub(crate) fn asks(&mut self, now: Instant) {
-        self.asked = Some(now);
+    /// Keys are being fetched; that may fail.
+    pub(crate) fn record_attempt(&mut self, now: Instant) {
+        self.attempted = Some(now);
     }
 
-    /// It has answered.
-    pub(crate) fn learns(&mut self, keys: Keys, now: Instant) {
+    /// Replaces the keys by those that were fetched.
+    pub(crate) fn store(&mut self, keys: Keys, now: Instant) {
         self.keys = Some((Arc::new(keys), now));
     }
 }

@@ -1,7 +1,7 @@
 //! Tokens of an OpenID Connect issuer: signed JWTs that say who somebody is and in which groups.
 //!
 //! ```text
-//!   token ──▶ jws ─────▶ keys ─────▶ signature ─────▶ claims ─────▶ Person
+//!   token ──▶ jws ─────▶ keys ─────▶ signature ─────▶ claims ─────▶ Subject
 //!             which key   that key    is it right?     of whom, for whom,
 //!             and how     ▲                            until when
 //!                         │

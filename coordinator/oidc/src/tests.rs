@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::claims::Expected;
 use crate::jws::Jws;
 use crate::keys::Keys;
-use weir_proto::client::{ClientError, Person};
+use weir_proto::client::{ClientError, Subject};
 
 /// Seconds since 1970.
 const NOW: i64 = 1_800_000_000;
@@ -80,13 +80,13 @@ fn keys(of: &[&Value]) -> Keys {
 }
 
 /// Of whom a token is, if the issuer has these keys.
-fn checked(token: &str, keys: &Keys, expected: &Expected, now: i64) -> Result<Person, ClientError> {
+fn checked(token: &str, keys: &Keys, expected: &Expected, now: i64) -> Result<Subject, ClientError> {
     let jws = Jws::read(token)?;
     expected.is_issuer(&jws.claims)?;
-    if !keys.have_signed(&jws) {
+    if !keys.verify(&jws) {
         return Err(crate::claims::refused("the token's signature is wrong"));
     }
-    expected.person(&jws.claims, now)
+    expected.subject(&jws.claims, now)
 }
 
 /// A key of an issuer's, EdDSA.

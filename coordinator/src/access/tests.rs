@@ -238,7 +238,7 @@ fn a_token_is_good_until_it_ends_or_is_revoked() {
 }
 
 #[test]
-fn a_person_may_do_what_its_groups_may_while_its_token_is_good() {
+fn a_subject_may_do_what_its_groups_may_while_its_token_is_good() {
     let mut state = state();
     let mut give = |name: &str, group: &str, grants: &[&str], plugins, expires_at| {
         let grants = grants.iter().map(|text| grant(text)).collect();
@@ -264,12 +264,12 @@ fn a_person_may_do_what_its_groups_may_while_its_token_is_good() {
     let by_secret = Caller { identity: Identity::Token(hash), from: None };
     assert_eq!(principal(&state, &by_secret, NOW).unwrap_err().kind, ClientErrorKind::Unauthenticated);
 
-    let person = |groups: &[&str]| {
+    let subject = |groups: &[&str]| {
         let groups = groups.iter().map(|&group| group.to_owned()).collect();
-        let person = Person { name: "oidc:i#alice".into(), groups, expires_at: NOW + 20 };
-        Caller { identity: Identity::Person(person), from: None }
+        let subject = Subject { name: "oidc:i#alice".into(), groups, expires_at: NOW + 20 };
+        Caller { identity: Identity::Subject(subject), from: None }
     };
-    let known = |groups: &[&str], now| principal(&state, &person(groups), now).unwrap();
+    let known = |groups: &[&str], now| principal(&state, &subject(groups), now).unwrap();
     let all = known(&["platform", "streams team", "unknown"], NOW + 9);
     assert_eq!(all.name.as_deref(), Some("oidc:i#alice"));
     assert_eq!(all.tokens, ["dev", "eyes", "native"]);
@@ -283,7 +283,7 @@ fn a_person_may_do_what_its_groups_may_while_its_token_is_good() {
         let denied = check(&state, &nobody, &ClientRequest::ListWorkers).unwrap_err();
         assert_eq!(denied.kind, ClientErrorKind::Denied, "{}", denied.message);
     }
-    let late = principal(&state, &person(&["platform"]), NOW + 20).unwrap_err();
+    let late = principal(&state, &subject(&["platform"]), NOW + 20).unwrap_err();
     assert_eq!((late.kind, late.message.as_str()), (ClientErrorKind::Unauthenticated, "the token has expired"));
 }
 

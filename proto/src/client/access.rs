@@ -196,15 +196,15 @@ pub enum Identity {
     /// By the token of this SHA-256, which has still to be looked up.
     Token(String),
     /// By a token of the OpenID Connect issuer, which was checked.
-    Person(Person),
+    Subject(Subject),
 }
 
-/// Who somebody is to the OpenID Connect issuer. Names have printable ASCII characters alone.
+/// Whom a token of the OpenID Connect issuer is about: a person, or a service account. Names have printable ASCII characters alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Person {
+pub struct Subject {
     /// Under which it is known what it does: `oidc:ISSUER#USER`. No token and no certificate has such a name.
     pub name: String,
-    /// Its groups.
+    /// The groups that it is in.
     pub groups: Vec<String>,
     /// When the token ends, in milliseconds since 1970.
     pub expires_at: i64,
@@ -217,7 +217,7 @@ pub trait Authenticator: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it is not believed; or that it cannot be checked just now.
-    async fn authenticate(&self, token: &Token) -> Result<Person, ClientError>;
+    async fn authenticate(&self, token: &Token) -> Result<Subject, ClientError>;
 }
 
 /// Who asks.

@@ -12,7 +12,7 @@ use tonic::{Code, Request, async_trait};
 use weir_core::WorkerId;
 
 use super::{Call, CallOptions, ClientHandler, ClusterChannel, Credentials, cluster_service};
-use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Identity, Person};
+use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Identity, Subject};
 use crate::generated::client::v1 as wire;
 use crate::generated::client::v1::cluster_client::ClusterClient;
 use crate::{PROTOCOL, limits};
@@ -91,8 +91,8 @@ async fn what_is_passed_on_says_for_whom_or_is_not_passed_on() {
     let address = start().await;
     let channel = ClusterChannel::connect(&address, Duration::from_secs(20), &Credentials::default()).await.unwrap();
     let caller = |name: &str| {
-        let person = Person { name: name.into(), groups: vec!["a \"group\"".into()], expires_at: 1 };
-        Caller { identity: Identity::Person(person), from: None }
+        let subject = Subject { name: name.into(), groups: vec!["a \"group\"".into()], expires_at: 1 };
+        Caller { identity: Identity::Subject(subject), from: None }
     };
     let (alice, other) = (caller("oidc:i#alice"), caller("oidc:i#älice"));
     let patience = Duration::from_secs(20);

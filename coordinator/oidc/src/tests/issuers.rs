@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use weir_proto::client::{Authenticator as _, ClientErrorKind, Token};
 
 use super::*;
-use crate::known::{ASK_AGAIN, GOOD_FOR};
+use crate::known::{GOOD_FOR, REFETCH_AFTER};
 use crate::{Issuer, IssuerConfig};
 
 /// What is answered to a path: the beginning of an answer, and its body. `None`: the connection is closed.
@@ -75,7 +75,7 @@ impl World {
         asked
     }
 
-    async fn person(&self, signer: &Signer) -> Result<Person, ClientError> {
+    async fn subject(&self, signer: &Signer) -> Result<Subject, ClientError> {
         let token = signer.sign(&claims(&json!({"iss": self.url})));
         self.issuer.authenticate(&Token::read(&token).unwrap()).await
     }
@@ -119,25 +119,25 @@ async fn an_unknown_key_has_the_issuer_asked_and_not_again_at_once() {
     let world = World::new().await;
     let (old, new, strange) = (Signer::new("old"), Signer::new("new"), Signer::new("strange"));
     let asked = world.publish(vec![old.jwk()]);
-    assert_eq!(world.person(&old).await.unwrap().name, "oidc:https://issuer.example#alice");
+    assert_eq!(world.subject(&old).await.unwrap().name, "oidc:https://issuer.example#alice");
     assert_eq!(*asked.lock().unwrap(), 1);
-    world.person(&old).await.unwrap();
+    world.subject(&old).await.unwrap();
     assert_eq!(*asked.lock().unwrap(), 1, "keys are kept");
 
     let asked = world.publish(vec![old.jwk(), new.jwk()]);
     for _ in 0..20 {
-        let error = world.person(&strange).await.unwrap_err();
+        let error = world.subject(&strange).await.unwrap_err();
         assert_eq!(error.kind, ClientErrorKind::Unauthenticated);
         assert!(error.message.contains("a key that its issuer does not publish"), "{}", error.message);
     }
     assert_eq!(*asked.lock().unwrap(), 0, "it has been asked a moment ago");
-    pass(ASK_AGAIN).await;
-    let all = tokio::join!(world.person(&new), world.person(&new), world.person(&strange), world.person(&old));
+    pass(REFETCH_AFTER).await;
+    let all = tokio::join!(world.subject(&new), world.subject(&new), world.subject(&strange), world.subject(&old));
     assert!(all.0.is_ok() && all.1.is_ok() && all.2.is_err() && all.3.is_ok());
     assert_eq!(*asked.lock().unwrap(), 1, "one asks for all");
 
     // What a token of another issuer names has nobody asked.
-    pass(ASK_AGAIN).await;
+    pass(REFETCH_AFTER).await;
     let foreign = strange.sign(&claims(&json!({})));
     let error = world.issuer.authenticate(&Token::read(&foreign).unwrap()).await.unwrap_err();
     assert!(error.message.contains("another issuer"));
@@ -148,18 +148,18 @@ async fn an_unknown_key_has_the_issuer_asked_and_not_again_at_once() {
 async fn keys_outlive_an_issuer_that_is_away_for_a_day_and_a_withdrawn_one_goes_with_the_next_look() {
     let world = World::new().await;
     let (old, new) = (Signer::new("old"), Signer::new("new"));
-    let error = world.person(&old).await.unwrap_err();
+    let error = world.subject(&old).await.unwrap_err();
     assert_eq!(error.kind, ClientErrorKind::Unavailable, "{}", error.message);
-    pass(ASK_AGAIN).await;
+    pass(REFETCH_AFTER).await;
     world.publish(vec![old.jwk()]);
-    world.person(&old).await.unwrap();
+    world.subject(&old).await.unwrap();
 
     world.answer(|_| None);
     pass(GOOD_FOR - Duration::from_secs(5)).await;
-    world.person(&old).await.unwrap();
-    assert_eq!(world.person(&new).await.unwrap_err().kind, ClientErrorKind::Unauthenticated);
+    world.subject(&old).await.unwrap();
+    assert_eq!(world.subject(&new).await.unwrap_err().kind, ClientErrorKind::Unauthenticated);
     pass(Duration::from_secs(6)).await;
-    assert_eq!(world.person(&old).await.unwrap_err().kind, ClientErrorKind::Unavailable);
+    assert_eq!(world.subject(&old).await.unwrap_err().kind, ClientErrorKind::Unavailable);
 
     // It is looked again and again, whether tokens come or not.
     let mut asked = world.publish(vec![new.jwk()]);
@@ -168,7 +168,7 @@ async fn keys_outlive_an_issuer_that_is_away_for_a_day_and_a_withdrawn_one_goes_
             while *asked.lock().unwrap() == 0 {
                 tokio::task::yield_now().await;
             }
-            while world.person(&new).await.is_err() {
+            while world.subject(&new).await.is_err() {
                 tokio::task::yield_now().await;
             }
             asked = world.publish(vec![new.jwk()]);
@@ -179,7 +179,7 @@ async fn keys_outlive_an_issuer_that_is_away_for_a_day_and_a_withdrawn_one_goes_
         () = world.issuer.run() => panic!("it does not end"),
         () = looks => {}
     }
-    assert_eq!(world.person(&old).await.unwrap_err().kind, ClientErrorKind::Unauthenticated, "it was withdrawn");
+    assert_eq!(world.subject(&old).await.unwrap_err().kind, ClientErrorKind::Unauthenticated, "it was withdrawn");
 }
 
 #[tokio::test]
@@ -209,12 +209,12 @@ async fn an_issuer_that_does_not_do_as_it_should_gives_no_keys() {
             "/realm/moved" => moved.clone(),
             _ => published.clone(),
         });
-        let error = world.person(&signer).await.unwrap_err();
+        let error = world.subject(&signer).await.unwrap_err();
         assert_eq!(error.kind, ClientErrorKind::Unavailable, "{what}: {}", error.message);
-        pass(ASK_AGAIN).await;
+        pass(REFETCH_AFTER).await;
     }
     world.publish(vec![jwk]);
-    world.person(&signer).await.unwrap();
+    world.subject(&signer).await.unwrap();
 }
 
 #[test]

@@ -6,20 +6,20 @@ use super::*;
 fn a_good_token_says_who_and_in_which_groups() {
     let signer = Signer::new("one");
     let keys = keys(&[&signer.jwk()]);
-    let person = |more: Value| checked(&signer.sign(&claims(&more)), &keys, &expected(), NOW).unwrap();
-    let alice = person(json!({}));
+    let subject = |more: Value| checked(&signer.sign(&claims(&more)), &keys, &expected(), NOW).unwrap();
+    let alice = subject(json!({}));
     assert_eq!(alice.name, "oidc:https://issuer.example#alice");
     assert_eq!(alice.groups, ["platform", "dev team"]);
     assert_eq!(alice.expires_at, (NOW + 60 + 30) * 1000);
-    assert_eq!(person(json!({"aud": ["other", "weir"]})), alice);
-    assert_eq!(person(json!({"groups": null})).groups, [""; 0]);
-    assert_eq!(person(json!({"groups": "platform"})).groups, ["platform"]);
-    assert_eq!(person(json!({"exp": NOW as f64 + 60.5})), alice);
+    assert_eq!(subject(json!({"aud": ["other", "weir"]})), alice);
+    assert_eq!(subject(json!({"groups": null})).groups, [""; 0]);
+    assert_eq!(subject(json!({"groups": "platform"})).groups, ["platform"]);
+    assert_eq!(subject(json!({"exp": NOW as f64 + 60.5})), alice);
     // A group that nobody can give rights to.
-    assert_eq!(person(json!({"groups": ["", "ok", "größe", "a\nb", "x".repeat(257)]})).groups, ["ok"]);
+    assert_eq!(subject(json!({"groups": ["", "ok", "größe", "a\nb", "x".repeat(257)]})).groups, ["ok"]);
     // The clocks are half a minute apart at most.
-    assert_eq!(person(json!({"exp": NOW - 29})).expires_at, (NOW + 1) * 1000);
-    person(json!({"nbf": NOW + 30}));
+    assert_eq!(subject(json!({"exp": NOW - 29})).expires_at, (NOW + 1) * 1000);
+    subject(json!({"nbf": NOW + 30}));
     // No key is named: each is tried.
     let unnamed = signer.sign_with(&json!({"alg": "ES256"}), &claims(&json!({})));
     assert_eq!(checked(&unnamed, &keys, &expected(), NOW).unwrap(), alice);

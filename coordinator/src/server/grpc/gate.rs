@@ -150,7 +150,7 @@ impl Gate {
         let door = door(request.uri.path()).unwrap_or(Door::Clients);
         let admitted = match admit(door, self.secure, &shown) {
             Ok(Admission::Known(caller)) => Ok(caller),
-            Ok(Admission::Issued(token)) => self.ask(&token, shown.from.clone()).await,
+            Ok(Admission::Issued(token)) => self.authenticate(&token, shown.from.clone()).await,
             Err(error) => Err(error),
         };
         admitted.map_err(|error| {
@@ -160,15 +160,15 @@ impl Gate {
         })
     }
 
-    /// Whom the issuer knows by this token.
-    async fn ask(&self, token: &Token, from: Option<String>) -> Result<Caller, ClientError> {
+    /// Checks a token of the issuer.
+    async fn authenticate(&self, token: &Token, from: Option<String>) -> Result<Caller, ClientError> {
         let Some(issuer) = &self.issuer else {
             let message = "the token is one of an OpenID Connect issuer, and this coordinator knows none";
             return Err(ClientError::new(ClientErrorKind::Unauthenticated, message)
                 .with_help("an administrator names one with --oidc-issuer-url, at all coordinators"));
         };
-        let person = issuer.authenticate(token).await?;
-        Ok(Caller { identity: Identity::Person(person), from })
+        let subject = issuer.authenticate(token).await?;
+        Ok(Caller { identity: Identity::Subject(subject), from })
     }
 }
 
