@@ -205,10 +205,7 @@ impl TryFrom<AnyRequest> for ClientRequest {
             AnyRequest::ListTokens(wire::ListTokensRequest {}) => ClientRequest::ListTokens,
             AnyRequest::CreateToken(create) => ClientRequest::CreateToken(NewToken {
                 name: named(create.name, "CreateTokenRequest.name")?,
-                bearer: match create.group {
-                    Some(group) => Bearer::Group(named(group, "CreateTokenRequest.group")?),
-                    None => Bearer::Secret(named(create.sha256, "CreateTokenRequest.sha256")?),
-                },
+                bearer: bearer(create.sha256, create.group)?,
                 grants: to_grants(create.grants, "CreateTokenRequest.grants")?,
                 plugins: create.plugins,
                 expires_at: create.expires_at,
@@ -239,6 +236,17 @@ fn job_ref(job: Option<wire::JobRef>, name: &str) -> Result<JobRef> {
         Reference::Name(job) => {
             Ok(JobRef::Name { namespace: named(job.namespace, name)?, name: named(job.name, name)? })
         }
+    }
+}
+
+/// Whose a token is to be. One that is both a secret's and a group's would lose one of them without a word.
+fn bearer(sha256: String, group: Option<String>) -> Result<Bearer> {
+    match group {
+        Some(_) if !sha256.is_empty() => {
+            Err(Error::data("the message has both CreateTokenRequest.sha256 and CreateTokenRequest.group"))
+        }
+        Some(group) => Ok(Bearer::Group(named(group, "CreateTokenRequest.group")?)),
+        None => Ok(Bearer::Secret(named(sha256, "CreateTokenRequest.sha256")?)),
     }
 }
 

@@ -46,6 +46,16 @@ fn what_is_missing_or_unknown_is_named() {
     let unknown = client::Error { kind: 99, ..client::Error::default() };
     says(decode_error(&unknown.encode_to_vec()).unwrap_err(), "Error.kind is 99, which this version does not know");
 
+    let token = |sha256: &str, group: Option<&str>| {
+        let (name, sha256, group) = ("ci".to_owned(), sha256.to_owned(), group.map(str::to_owned));
+        let create = client::CreateTokenRequest { name, sha256, group, ..client::CreateTokenRequest::default() };
+        decode_request("create_token", &create.encode_to_vec())
+    };
+    says(token("0f", Some("platform")).unwrap_err(), "has both CreateTokenRequest.sha256 and CreateTokenRequest.group");
+    says(token("0f", Some("")).unwrap_err(), "has both CreateTokenRequest.sha256 and CreateTokenRequest.group");
+    says(token("", Some("")).unwrap_err(), "lacks CreateTokenRequest.group");
+    says(token("", None).unwrap_err(), "lacks CreateTokenRequest.sha256");
+
     let marker = worker::Marker { job: 1, attempt: 1, epoch: 1, kind: 77 };
     let message = worker::ToWorker { message: Some(worker::to_worker::Message::Marker(marker)) };
     says(decode_to_worker(&message.encode_to_vec()).unwrap_err(), "Marker.kind is 77");
