@@ -144,6 +144,8 @@ pub struct Token(String);
 
 /// How every token of the cluster begins, so that a search for lost secrets finds it.
 const PREFIX: &str = "weir_";
+/// How a JWT begins: `{"`, in base64url.
+const JWT: &str = "eyJ";
 /// The longest that somebody may show: issuers write much into theirs, and all headers of a request have 16 KiB together.
 const LONGEST: usize = 8 << 10;
 
@@ -168,6 +170,12 @@ impl Token {
     /// Whether it has the form of a signed JWT, as issuers make them: three parts, with dots between them. No token of the cluster has it.
     pub fn is_jwt(&self) -> bool {
         !self.0.starts_with(PREFIX) && self.0.split('.').count() == 3
+    }
+
+    /// Whether it has all parts that its beginning promises: what begins as a JWT does has three, and none is empty. One that has not was
+    /// read while it was written.
+    pub fn is_complete(&self) -> bool {
+        !self.0.starts_with(JWT) || (self.is_jwt() && self.0.split('.').all(|part| !part.is_empty()))
     }
 
     /// By which the cluster knows it.
@@ -255,6 +263,11 @@ mod tests {
         assert!(is_jwt("e30.e30.AA") && is_jwt("e30.e30."));
         for other in [token.reveal(), "weir_a.b.c", "a.b", "a.b.c.d.e", "x"] {
             assert!(!is_jwt(other), "{other}");
+        }
+        let is_complete = |text: &str| Token::read(text).is_some_and(|token| token.is_complete());
+        assert!(is_complete("eyJh.eyJi.AA") && is_complete(token.reveal()) && is_complete("x"));
+        for cut in ["eyJh", "eyJh.", "eyJh.eyJi", "eyJh.eyJi.", "eyJh..AA", "eyJh.eyJi.AA.", "eyJh.eyJi.AA.A.A"] {
+            assert!(!is_complete(cut), "{cut}");
         }
         for text in ["viewer", "admin", "developer@flights", "operator@a"] {
             assert_eq!(text.parse::<Grant>().map(|grant| grant.to_string()), Ok(text.to_owned()));

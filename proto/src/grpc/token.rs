@@ -1,6 +1,7 @@
 //! The token that a client shows. Those of issuers end after minutes, and commands go on for hours: a file is read whenever one is shown.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_core::{Error, Result};
 
@@ -9,7 +10,8 @@ use crate::client::Token;
 /// Where a client has its token from.
 #[derive(Debug, Clone)]
 pub struct TokenSource {
-    first: Token,
+    /// The last good one; shared by all clones.
+    last: Arc<Mutex<Token>>,
     file: Option<PathBuf>,
 }
 
@@ -19,7 +21,7 @@ impl TokenSource {
     /// # Errors
     /// If this is no token; `place` is where it was found.
     pub fn given(text: &str, place: &str) -> Result<Self> {
-        Ok(Self { first: read(text, place)?, file: None })
+        Self::new(text, place, None)
     }
 
     /// One in a file that somebody may replace.
@@ -30,18 +32,29 @@ impl TokenSource {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Error::user(format!("the token in {} cannot be read", path.display())).with_source(error)
         })?;
-        Ok(Self { first: read(&text, &path.display().to_string())?, file: Some(path.to_owned()) })
+        Self::new(&text, &path.display().to_string(), Some(path.to_owned()))
     }
 
-    /// The token as it is now; the first one while the file is not there, or is being written.
+    fn new(text: &str, place: &str, file: Option<PathBuf>) -> Result<Self> {
+        let first = read(text).ok_or_else(|| Error::user(format!("what is in {place} is no token")))?;
+        Ok(Self { last: Arc::new(Mutex::new(first)), file })
+    }
+
+    /// The token as it is now; the one before while the file is not there, or is being written.
     pub fn token(&self) -> Token {
+        // The file is read under the lock, so that no older token replaces a newer one.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let text = self.file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
-        text.and_then(|text| Token::read(&text)).unwrap_or_else(|| self.first.clone())
+        if let Some(token) = text.and_then(|text| read(&text)) {
+            *last = token;
+        }
+        last.clone()
     }
 }
 
-fn read(text: &str, place: &str) -> Result<Token> {
-    Token::read(text).ok_or_else(|| Error::user(format!("what is in {place} is no token")))
+/// The token in a text, unless it is cut off.
+fn read(text: &str) -> Option<Token> {
+    Token::read(text).filter(Token::is_complete)
 }
 
 #[cfg(test)]
@@ -59,12 +72,17 @@ mod tests {
         assert_eq!(shown(), "one");
         std::fs::write(&path, "two\n").unwrap();
         assert_eq!(shown(), "two");
-        for broken in ["", "a b"] {
+        let another = source.clone();
+        std::fs::write(&path, "eyJh.eyJi.AA\n").unwrap();
+        assert_eq!(shown(), "eyJh.eyJi.AA");
+        for broken in ["", "a b", "eyJh", "eyJh.eyJi", "eyJh.eyJi."] {
             std::fs::write(&path, broken).unwrap();
-            assert_eq!(shown(), "one");
+            assert_eq!(shown(), "eyJh.eyJi.AA", "{broken}");
         }
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(shown(), "one");
+        assert_eq!(shown(), "eyJh.eyJi.AA");
+        assert_eq!(another.token().reveal(), "eyJh.eyJi.AA", "the one that was good last for any of them");
+        assert!(TokenSource::given("eyJh.eyJi.", "WEIR_TOKEN").unwrap_err().to_string().contains("is no token"));
         assert!(TokenSource::given(" ", "WEIR_TOKEN").unwrap_err().to_string().contains("WEIR_TOKEN is no token"));
     }
 }
