@@ -24,7 +24,7 @@ use weir_proto::client::{
     Bearer, Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Grant, Identity, JobRef, Role, Subject,
 };
 
-use crate::cluster::{ClusterState, Token, plugins_of};
+use crate::cluster::{ClusterState, plugins_of};
 
 /// Who asks, and what it was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,10 +165,10 @@ pub fn principal(state: &ClusterState, caller: &Caller, now: i64) -> Result<Prin
 
 /// A subject of the issuer, with the rights of its groups: those without a token give none.
 fn principal_of(state: &ClusterState, subject: &Subject, now: i64) -> Principal {
-    let is_in = |token: &Token| token.bearer.group().is_some_and(|group| subject.groups.iter().any(|one| one == group));
     let mut principal =
         Principal { name: Some(subject.name.clone()), tokens: Vec::new(), grants: Vec::new(), plugins: false };
-    for (name, token) in state.tokens.iter().filter(|(_, token)| is_in(token) && token.is_good(now)) {
+    let tokens = subject.groups.iter().flat_map(|group| state.tokens.of_group(group));
+    for (name, token) in tokens.filter(|(_, token)| token.is_good(now)) {
         principal.tokens.push(name.clone());
         principal.grants.extend(token.grants.iter().cloned());
         principal.plugins |= token.plugins;

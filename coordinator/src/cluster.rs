@@ -33,7 +33,7 @@ pub use namespace::{Catalog, DEFAULT_NAMESPACE, Namespace, Quota};
 pub use queries::Usage;
 pub use recovered::{Condition, Findings, FoundManifest, JobFindings, Recovered, RecoveredJob, recovered};
 pub use refusal::{JobDifference, PlacementDifference, Refusal, RefusalKind, Resource};
-pub use token::{Action, Token};
+pub use token::{Action, Token, Tokens};
 pub use worker::Worker;
 
 use std::collections::BTreeMap;
@@ -57,6 +57,6 @@ pub struct ClusterState {
     /// Namespaces; `default` is always there.
     pub namespaces: BTreeMap<String, Namespace>,
     /// Tokens, by their names.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tokens: BTreeMap<String, Token>,
+    #[serde(default, skip_serializing_if = "Tokens::is_empty")]
+    pub tokens: Tokens,
 }

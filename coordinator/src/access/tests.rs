@@ -288,6 +288,30 @@ fn a_subject_may_do_what_its_groups_may_while_its_token_is_good() {
 }
 
 #[test]
+fn tokens_of_a_group_are_found_in_a_snapshot_and_not_once_they_are_revoked() {
+    let mut state = state();
+    let give = |state: &mut ClusterState, name: &str, group: &str| {
+        let (bearer, grants) = (Bearer::Group(group.into()), vec![grant("viewer")]);
+        let token = NewToken { name: name.into(), bearer, grants, plugins: false, expires_at: None };
+        assert_eq!(state.apply(Command::CreateToken { token, at: NOW }), Ok(Applied::Changed));
+    };
+    let tokens = |state: &ClusterState, group: &str| {
+        let subject = Subject { name: "oidc:i#a".into(), groups: [group.to_owned()].into(), expires_at: NOW + 1 };
+        principal(state, &Caller { identity: Identity::Subject(subject), from: None }, NOW).unwrap().tokens
+    };
+    give(&mut state, "one", "platform");
+    give(&mut state, "two", "platform");
+    let mut state = ClusterState::from_bytes(&state.to_bytes(), "s").unwrap();
+    assert_eq!(tokens(&state, "platform"), ["one", "two"]);
+    assert_eq!(state.apply(Command::RevokeToken { name: "one".into() }), Ok(Applied::Changed));
+    assert_eq!(tokens(&state, "platform"), ["two"]);
+    // The name may be another group's from then on.
+    give(&mut state, "one", "streams");
+    assert_eq!((tokens(&state, "platform"), tokens(&state, "streams")), (vec!["two".into()], vec!["one".into()]));
+    assert_eq!(ClusterState::from_bytes(&state.to_bytes(), "s").unwrap(), state);
+}
+
+#[test]
 fn of_lists_each_sees_what_is_its_own() {
     let mut state = state();
     let (mine, all) = (with_token(&mut state, "mine", &["admin@a"], None), Principal::all(None));

@@ -15,9 +15,8 @@ impl ClusterState {
             _ => None,
         };
         let outcome = self.apply(command)?;
-        if let Some(token) = created.and_then(|name| self.tokens.get_mut(&name)).filter(|_| outcome == Applied::Changed)
-        {
-            token.created_by = Some(by);
+        if let Some(name) = created.filter(|_| outcome == Applied::Changed) {
+            self.tokens.set_maker(&name, by);
             return Ok(outcome);
         }
         let (job, what, at) = match (&outcome, told) {
