@@ -312,13 +312,13 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
     let mut signals = Signals::listen()?;
     let tls = arguments.tls.open()?;
     check_reachability(arguments.listen, tls.is_some() || arguments.insecure, SAY_SO)?;
+    let issuer = arguments.oidc.open(arguments.listen, tls.is_some())?;
     let (listener, address) = listen(arguments.listen).await?;
     let mut config = CoordinatorConfig { tls, ..arguments.config(address)? };
     if let Some((workforce, scaler)) = arguments.scale.open()? {
         config.leader.workforce = Some(workforce);
         config.scaler = Some(scaler);
     }
-    let issuer = arguments.oidc.open()?;
     config.issuer = issuer.clone().map(|issuer| -> Arc<dyn Authenticator> { issuer });
     let otlp = arguments.otlp.open("weir-coordinator")?;
     let http = arguments.http.open(http::COORDINATOR, arguments.insecure).await?;

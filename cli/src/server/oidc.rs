@@ -1,5 +1,6 @@
 //! The OpenID Connect issuer whose tokens a coordinator takes. Options have the names that Kubernetes' API server has for them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -57,19 +58,31 @@ pub struct OidcArguments {
     pub oidc_ca_file: Option<PathBuf>,
 }
 
+/// Longest prefix: URLs of issuers with a tenant's number have some 80 characters.
+const LONGEST_PREFIX: usize = 256;
+
 /// It is told apart from the user's name by the `#` behind it.
 fn prefix(text: &str) -> Result<String, String> {
-    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    fits.then(|| text.to_owned()).ok_or_else(|| "write 1 to 64 printable ASCII characters, and no #".into())
+    let fits =
+        (1..=LONGEST_PREFIX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| format!("write 1 to {LONGEST_PREFIX} printable ASCII characters, and no #"))
 }
 
 impl OidcArguments {
-    /// The issuer, if there is one.
+    /// The issuer, if there is one. `secure`: clients come in by TLS.
     ///
     /// # Errors
-    /// If it cannot be one, or the file of its CA cannot be used.
-    pub fn open(&self) -> Result<Option<Arc<Issuer>>> {
+    /// If it cannot be one, the file of its CA cannot be used, or its tokens would protect nothing at the address that is listened at.
+    pub fn open(&self, listen: SocketAddr, secure: bool) -> Result<Option<Arc<Issuer>>> {
         let (Some(url), Some(client)) = (&self.oidc_issuer_url, &self.oidc_client_id) else { return Ok(None) };
+        // Without TLS whoever shows no token is trusted, and tokens of the issuer could be read on their way.
+        if !secure && !listen.ip().is_loopback() {
+            return Err(Error::user(format!(
+                "--oidc-issuer-url protects nothing at {listen} without TLS: whoever shows no token may do everything"
+            ))
+            .with_help("use TLS: `weir cluster init-security` makes certificates; or listen on 127.0.0.1"));
+        }
         let roots = match &self.oidc_ca_file {
             Some(path) => certificates(path)?,
             None => Vec::new(),
@@ -79,10 +92,20 @@ impl OidcArguments {
             audience: client.clone(),
             user: self.oidc_username_claim.clone(),
             groups: self.oidc_groups_claim.clone(),
-            prefix: self.oidc_username_prefix.clone().unwrap_or_else(|| url.clone()),
+            prefix: self.prefix(url)?,
         };
         let config = IssuerConfig { url: url.clone(), expected, roots, wall_clock: Arc::new(wall_millis) };
         Issuer::new(config).map(Arc::new).map(Some)
+    }
+
+    fn prefix(&self, url: &str) -> Result<String> {
+        match &self.oidc_username_prefix {
+            Some(given) => Ok(given.clone()),
+            None => prefix(url).map_err(|why| {
+                Error::user(format!("--oidc-issuer-url '{url}' cannot stand in front of users' names"))
+                    .with_help(format!("give another prefix with --oidc-username-prefix: {why}"))
+            }),
+        }
     }
 }
 
@@ -118,7 +141,8 @@ mod tests {
     /// Whether there is an issuer with these arguments, or what is wrong with them.
     fn opened(arguments: &[&str]) -> Result<bool, String> {
         let parsed = Alone::try_parse_from([&["weir"], arguments].concat()).map_err(|error| error.to_string())?;
-        parsed.oidc.open().map(|issuer| issuer.is_some()).map_err(|error| error.report())
+        let (loopback, secure) = ("127.0.0.1:7420".parse().unwrap(), false);
+        parsed.oidc.open(loopback, secure).map(|issuer| issuer.is_some()).map_err(|error| error.report())
     }
 
     #[test]
@@ -132,13 +156,36 @@ mod tests {
         assert!(opened(&both[2..]).unwrap_err().contains("--oidc-issuer-url"));
         let plain = ["--oidc-issuer-url", "http://issuer.example", "--oidc-client-id", "weir"];
         assert!(opened(&plain).unwrap_err().contains("write https://"));
-        for wrong in ["", "a#b", "a b", "ä"] {
+        for wrong in ["", "a#b", "a b", "ä", &"x".repeat(257)] {
             assert!(with(&["--oidc-username-prefix", wrong]).unwrap_err().contains("and no #"), "{wrong}");
+        }
+        for wrong in ["https://issuer.example/größe".to_owned(), format!("https://issuer.example/{}", "x".repeat(234))]
+        {
+            let arguments = ["--oidc-issuer-url", &wrong, "--oidc-client-id", "weir"];
+            let error = opened(&arguments).unwrap_err();
+            assert!(error.contains("in front of users' names") && error.contains("--oidc-username-prefix"), "{error}");
+            assert_eq!(opened(&[&arguments[..], &["--oidc-username-prefix", "corp"]].concat()), Ok(true));
         }
         assert!(with(&["--oidc-username-claim", ""]).is_err() && with(&["--oidc-groups-claim", ""]).is_err());
         assert!(with(&["--oidc-ca-file", "/nowhere/ca.pem"]).unwrap_err().contains("cannot be read"));
         let empty = tempfile::NamedTempFile::new().unwrap();
         let ca = ["--oidc-ca-file", empty.path().to_str().unwrap()];
         assert!(with(&ca).unwrap_err().contains("no certificate in it"));
+    }
+
+    #[test]
+    fn an_issuer_wants_tls_where_others_come_in() {
+        let arguments = ["weir", "--oidc-issuer-url", "https://issuer.example", "--oidc-client-id", "weir"];
+        let opened = |arguments: &[&str], listen: &str, secure| {
+            let oidc = Alone::try_parse_from(arguments).unwrap().oidc;
+            oidc.open(listen.parse().unwrap(), secure).map(|issuer| issuer.is_some()).map_err(|error| error.report())
+        };
+        for elsewhere in ["0.0.0.0:7420", "10.0.0.1:7420", "[::]:7420"] {
+            let error = opened(&arguments, elsewhere, false).unwrap_err();
+            assert!(error.contains(&format!("protects nothing at {elsewhere} without TLS")), "{error}");
+            assert_eq!(opened(&arguments, elsewhere, true), Ok(true));
+            assert_eq!(opened(&arguments[..1], elsewhere, false), Ok(false));
+        }
+        assert_eq!(opened(&arguments, "[::1]:7420", false), Ok(true));
     }
 }
