@@ -1,5 +1,7 @@
 //! What a token claims, once it is known that the issuer has said so: of whom it is, for whom, and until when.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use weir_proto::client::{ClientError, ClientErrorKind, Subject};
 
@@ -7,6 +9,8 @@ use weir_proto::client::{ClientError, ClientErrorKind, Subject};
 const LEEWAY: i64 = 30;
 /// Longest name of a user or a group.
 const LONGEST: usize = 256;
+/// Most groups that a subject may be in: the leader looks up each of them for every call.
+pub(crate) const MOST_GROUPS: usize = 200;
 
 /// What a token has to claim, and what is taken from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +73,11 @@ impl Expected {
             return Err(refused("the token is not good yet")
                 .with_help("compare the clocks of the issuer and of the coordinators"));
         }
-        let reads_mail = [&self.user, &self.groups].into_iter().any(|claim| claim == "email");
-        if reads_mail && claims.get("email_verified").is_some_and(|verified| *verified != Value::Bool(true)) {
-            return Err(refused("the issuer has not verified the token's e-mail address"));
+        // Security event tokens, such as those of a logout, have it, and say nothing about who calls.
+        if claims.contains_key("events") {
+            return Err(refused("the token reports events, and is not for logging in"));
         }
+        self.check_email(claims)?;
         let user = claims.get(&self.user).and_then(Value::as_str);
         // Without spaces, unlike a group's: it stands in logs.
         let user = user.filter(|user| is_name(user) && !user.contains(' ')).ok_or_else(|| {
@@ -87,8 +92,22 @@ impl Expected {
         Ok(Subject { name, groups: self.groups(claims)?, expires_at })
     }
 
+    /// An address that somebody can write into their account is no name of theirs, and opens nothing.
+    fn check_email(&self, claims: &Map<String, Value>) -> Result<(), ClientError> {
+        let verified = claims.get("email_verified");
+        let is_verified = verified == Some(&Value::Bool(true));
+        if self.groups == "email" && !is_verified {
+            return Err(refused("the issuer does not say that it has verified the token's e-mail address, which is its group")
+                .with_help("have the issuer put \"email_verified\": true into its tokens, or name another claim with --oidc-groups-claim of the coordinators"));
+        }
+        if self.user == "email" && verified.is_some() && !is_verified {
+            return Err(refused("the issuer has not verified the token's e-mail address"));
+        }
+        Ok(())
+    }
+
     /// Groups that can be given rights. Others are left out: as nobody can give them any, nothing is lost.
-    fn groups(&self, claims: &Map<String, Value>) -> Result<Vec<String>, ClientError> {
+    fn groups(&self, claims: &Map<String, Value>) -> Result<BTreeSet<String>, ClientError> {
         let wrong = || refused(format!("the claim '{}' of the token is no list of groups", self.groups));
         let names = match claims.get(&self.groups) {
             None | Some(Value::Null) => Vec::new(),
@@ -98,7 +117,13 @@ impl Expected {
             }
             Some(_) => return Err(wrong()),
         };
-        Ok(names.into_iter().filter(|name| is_name(name)).map(str::to_owned).collect())
+        let groups: BTreeSet<String> = names.into_iter().filter(|name| is_name(name)).map(str::to_owned).collect();
+        if groups.len() > MOST_GROUPS {
+            // Some of them alone would be rights that come and go with their order.
+            return Err(refused(format!("the token names {} groups, and may name {MOST_GROUPS}", groups.len()))
+                .with_help("have the issuer name those alone that have rights in the cluster"));
+        }
+        Ok(groups)
     }
 }
 

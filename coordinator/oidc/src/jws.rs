@@ -78,6 +78,7 @@ pub(crate) struct Jws<'a> {
 #[derive(Deserialize)]
 struct Header {
     alg: String,
+    typ: Option<String>,
     kid: Option<String>,
     crit: Option<Value>,
 }
@@ -99,10 +100,21 @@ impl<'a> Jws<'a> {
         if header.crit.is_some() {
             return Err(refused("the token has an extension that it says must be understood, and is not"));
         }
+        if header.typ.is_some_and(|kind| !is_for_access(&kind)) {
+            return Err(refused("the token is of a kind that is not for logging in")
+                .with_help("show an ID token or an access token of the issuer"));
+        }
         let claims = serde_json::from_slice(&decoded(claims).ok_or_else(wrong)?).map_err(|_| wrong())?;
         let signature = decoded(signature).ok_or_else(wrong)?;
         Ok(Self { algorithm, key: header.kid, signed: signed.as_bytes(), signature, claims })
     }
+}
+
+/// Whether tokens of a kind are for whoever wants to come in (RFC 8725, section 3.11; RFC 9068). An issuer signs others by the same keys, for
+/// the same audience, which tell of a logout or of something else. It is a media type, whose first part may be left out.
+fn is_for_access(kind: &str) -> bool {
+    let kind = kind.to_ascii_lowercase();
+    matches!(kind.strip_prefix("application/").unwrap_or(&kind), "jwt" | "at+jwt")
 }
 
 /// What stands there in base64url.

@@ -4,6 +4,8 @@
 mod issuers;
 mod tokens;
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
@@ -87,6 +89,10 @@ fn checked(token: &str, keys: &Keys, expected: &Expected, now: i64) -> Result<Su
         return Err(crate::claims::refused("the token's signature is wrong"));
     }
     expected.subject(&jws.claims, now)
+}
+
+fn groups(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 /// A key of an issuer's, EdDSA.

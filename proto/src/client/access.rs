@@ -1,5 +1,6 @@
 //! Who asks, and what it may.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -213,7 +214,7 @@ pub struct Subject {
     /// Under which it is known what it does: `oidc:ISSUER#USER`. No token and no certificate has such a name.
     pub name: String,
     /// The groups that it is in.
-    pub groups: Vec<String>,
+    pub groups: BTreeSet<String>,
     /// When the token ends, in milliseconds since 1970.
     pub expires_at: i64,
 }

@@ -91,7 +91,7 @@ async fn what_is_passed_on_says_for_whom_or_is_not_passed_on() {
     let address = start().await;
     let channel = ClusterChannel::connect(&address, Duration::from_secs(20), &Credentials::default()).await.unwrap();
     let caller = |name: &str| {
-        let subject = Subject { name: name.into(), groups: vec!["a \"group\"".into()], expires_at: 1 };
+        let subject = Subject { name: name.into(), groups: ["a \"group\"".to_owned()].into(), expires_at: 1 };
         Caller { identity: Identity::Subject(subject), from: None }
     };
     let (alice, other) = (caller("oidc:i#alice"), caller("oidc:i#älice"));

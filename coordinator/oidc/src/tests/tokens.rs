@@ -1,6 +1,7 @@
 //! Tokens, good ones and all others.
 
 use super::*;
+use crate::claims::MOST_GROUPS;
 
 #[test]
 fn a_good_token_says_who_and_in_which_groups() {
@@ -9,14 +10,14 @@ fn a_good_token_says_who_and_in_which_groups() {
     let subject = |more: Value| checked(&signer.sign(&claims(&more)), &keys, &expected(), NOW).unwrap();
     let alice = subject(json!({}));
     assert_eq!(alice.name, "oidc:https://issuer.example#alice");
-    assert_eq!(alice.groups, ["platform", "dev team"]);
+    assert_eq!(alice.groups, groups(&["platform", "dev team"]));
     assert_eq!(alice.expires_at, (NOW + 60 + 30) * 1000);
     assert_eq!(subject(json!({"aud": ["other", "weir"]})), alice);
-    assert_eq!(subject(json!({"groups": null})).groups, [""; 0]);
-    assert_eq!(subject(json!({"groups": "platform"})).groups, ["platform"]);
+    assert_eq!(subject(json!({"groups": null})).groups, groups(&[]));
+    assert_eq!(subject(json!({"groups": "platform"})).groups, groups(&["platform"]));
     assert_eq!(subject(json!({"exp": NOW as f64 + 60.5})), alice);
     // A group that nobody can give rights to.
-    assert_eq!(subject(json!({"groups": ["", "ok", "größe", "a\nb", "x".repeat(257)]})).groups, ["ok"]);
+    assert_eq!(subject(json!({"groups": ["", "ok", "größe", "a\nb", "x".repeat(257)]})).groups, groups(&["ok"]));
     // The clocks are half a minute apart at most.
     assert_eq!(subject(json!({"exp": NOW - 29})).expires_at, (NOW + 1) * 1000);
     subject(json!({"nbf": NOW + 30}));
@@ -62,16 +63,65 @@ fn what_a_token_must_claim_and_does_not_is_said() {
         assert!(error.message.contains(says), "{more}: {}", error.message);
         assert_eq!(error.kind, weir_proto::client::ClientErrorKind::Unauthenticated);
     }
-    for claim in ["user", "groups"] {
-        let expected = match claim {
-            "user" => Expected { user: "email".into(), ..expected() },
-            _ => Expected { groups: "email".into(), ..expected() },
-        };
-        for unverified in [json!(false), json!("true")] {
-            let claims = claims(&json!({"email": "a@example.org", "email_verified": unverified}));
-            let error = checked(&signer.sign(&claims), &keys, &expected, NOW).unwrap_err();
-            assert!(error.message.contains("has not verified"), "{}", error.message);
+}
+
+#[test]
+fn an_address_that_nobody_has_verified_opens_nothing() {
+    let signer = Signer::new("one");
+    let keys = keys(&[&signer.jwk()]);
+    let with = |verified: Value, expected: &Expected| {
+        let claims = claims(&json!({"email": "a@example.org", "email_verified": verified}));
+        checked(&signer.sign(&claims), &keys, expected, NOW)
+    };
+    let by_user = Expected { user: "email".into(), ..expected() };
+    let by_group = Expected { groups: "email".into(), ..expected() };
+    for unverified in [json!(false), json!("true"), json!(1)] {
+        for expected in [&by_user, &by_group] {
+            let error = with(unverified.clone(), expected).unwrap_err();
+            assert!(error.message.contains("verified the token's e-mail address"), "{unverified}: {}", error.message);
         }
+        with(unverified, &expected()).unwrap();
+    }
+    assert_eq!(with(json!(true), &by_group).unwrap().groups, groups(&["a@example.org"]));
+    // An issuer that says nothing may let everybody write what they like there: it is a name, and no right.
+    assert!(with(json!(null), &by_group).unwrap_err().message.contains("does not say that it has verified"));
+    assert_eq!(with(json!(null), &by_user).unwrap().name, "oidc:https://issuer.example#a@example.org");
+}
+
+#[test]
+fn groups_are_a_set_with_a_bound() {
+    let signer = Signer::new("one");
+    let keys = keys(&[&signer.jwk()]);
+    let with =
+        |groups: Vec<String>| checked(&signer.sign(&claims(&json!({ "groups": groups }))), &keys, &expected(), NOW);
+    let many = |most: usize| (0..most).map(|number| format!("g{number}")).collect::<Vec<_>>();
+    assert_eq!(with(vec!["a".into(); 500]).unwrap().groups, groups(&["a"]));
+    let twice = [many(MOST_GROUPS), many(MOST_GROUPS)].concat();
+    assert_eq!(with(twice).unwrap().groups.len(), MOST_GROUPS);
+    let error = with(many(MOST_GROUPS + 1)).unwrap_err();
+    assert_eq!(error.message, "the token names 201 groups, and may name 200");
+}
+
+#[test]
+fn a_token_that_is_for_something_else_is_refused() {
+    let signer = Signer::new("one");
+    let keys = keys(&[&signer.jwk()]);
+    let of_kind = |kind: Value| {
+        let token = signer.sign_with(&json!({"alg": "ES256", "kid": "one", "typ": kind}), &claims(&json!({})));
+        checked(&token, &keys, &expected(), NOW)
+    };
+    for kind in [json!(null), json!("JWT"), json!("jwt"), json!("at+jwt"), json!("application/at+jwt")] {
+        assert!(of_kind(kind.clone()).is_ok(), "{kind}");
+    }
+    for kind in ["logout+jwt", "secevent+jwt", "dpop+jwt", "JOSE", "text/jwt", ""] {
+        let error = of_kind(json!(kind)).unwrap_err();
+        assert!(error.message.contains("of a kind that is not for logging in"), "{kind}: {}", error.message);
+    }
+    assert_eq!(of_kind(json!(["JWT"])).unwrap_err().message, "the token is no signed JWT");
+    // Issuers that do not say the kind of their logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.4).
+    for events in [json!({"http://schemas.openid.net/event/backchannel-logout": {}}), json!([]), json!("x")] {
+        let error = checked(&signer.sign(&claims(&json!({ "events": events }))), &keys, &expected(), NOW).unwrap_err();
+        assert!(error.message.contains("reports events"), "{}", error.message);
     }
 }
 
