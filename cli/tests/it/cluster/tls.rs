@@ -90,7 +90,9 @@ fn who_is_reached_from_elsewhere_needs_certificates_or_has_to_say_that_it_does_n
     }
     let open = ["coordinator", "--listen", "0.0.0.0:0", "--insecure", "--data-dir", data.to_str().unwrap()];
     let issuer = ["--advertise", "c1:1", "--oidc-issuer-url", "https://issuer.example", "--oidc-client-id", "weir"];
-    weir(&[&open[..], &issuer].concat()).code(2).says(&["--oidc-issuer-url protects nothing", "init-security"]);
+    // Were the issuer taken, the file would end the process.
+    let file = ["--oidc-ca-file", "/nowhere/ca.pem"];
+    weir(&[&open[..], &issuer, &file].concat()).code(2).says(&["--oidc-issuer-url protects nothing", "init-security"]);
     let half = ["coordinator", "--tls-cert", "x.pem", "--data-dir", data.to_str().unwrap()];
     weir(&half).code(2).says(&["--tls-cert and --tls-key belong together"]);
     let security = folder.path().join("security");
