@@ -15,7 +15,8 @@ use crate::clock::wall_millis;
 /// Whose tokens are taken beside the cluster's own.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OidcArguments {
-    /// The issuer whose tokens (JWT) clients may show, as it calls itself; https. Give all coordinators the same.
+    /// The issuer whose tokens (JWT) clients may show, as it calls itself; https. Give all coordinators the same. Needs
+    /// --tls-cert and --tls-key unless --listen is a loopback address.
     #[arg(
         long,
         help_heading = "OpenID Connect",
