@@ -49,8 +49,11 @@ pub fn create(arguments: &NewArguments) -> Result<String> {
     }
     let path = arguments.path.display();
     Ok(format!(
-        "{path} has a job that reports silent sensors. Next:\n  cd {path}\n  cargo test\n  cargo build --release\n  \
-         mkdir readings && echo 'attic,20.5,2026-01-01 00:00:00' > readings/1.csv\n  weir run target/release/lib{library}.so\n"
+        "{path} has a job that reports silent sensors, with the SDK in {}. Next:\n  cd {path}\n  \
+         cargo test                                      # the first build takes minutes, later ones seconds\n  \
+         cargo build\n  mkdir readings && echo 'attic,20.5,2026-01-01 00:00:00' > readings/1.csv\n  \
+         weir run target/debug/lib{library}.so\n  cargo build --release                           # what to submit to a cluster\n",
+        sdk.display()
     ))
 }
 

@@ -83,7 +83,7 @@ pub struct SubmitArguments {
     #[command(flatten)]
     pub script: ScriptArguments,
 
-    /// Name of the job; the name of the script's file if not given.
+    /// Name of the job; the name of the script's file, or of the plugin's crate, if not given.
     #[arg(long)]
     pub name: Option<String>,
 

@@ -258,6 +258,7 @@ extern "C" fn bound(operator: Handle, which: u32, table: usize, time: i64, told:
 
 pub(crate) const EXPIRED: u32 = 0;
 pub(crate) const DUE: u32 = 1;
+#[cfg(feature = "host")]
 pub(crate) const SETTLED: u32 = 2;
 
 impl From<Option<EventTime>> for OptionTime {
@@ -416,6 +417,7 @@ pub(crate) fn number(port: OutputPort) -> u32 {
 }
 
 /// The output of that number.
+#[cfg(feature = "host")]
 pub(crate) fn port(number: u32) -> Option<OutputPort> {
     Some(match number {
         0 => OutputPort::Main,

@@ -10,6 +10,7 @@ use arrow::ffi::FFI_ArrowArray;
 use weir_core::plugin::{FunctionCode, FunctionSignature};
 use weir_core::{Error, Result};
 
+#[cfg(feature = "host")]
 pub(crate) use self::group::value;
 use super::{ended, json, plugin};
 use crate::errors::answer;
