@@ -6,7 +6,7 @@
 //!   FOLDER/9f86d0….so    the file that has this hash, for as long as this process lives
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -38,6 +38,8 @@ pub struct PluginFiles {
 #[derive(Default)]
 struct Files {
     plugins: BTreeMap<ArtifactHash, Weak<Loaded>>,
+    /// Files that this process has written.
+    written: BTreeSet<PathBuf>,
     own_folder: Option<tempfile::TempDir>,
 }
 
@@ -119,38 +121,52 @@ impl PluginFiles {
         Ok(plugin)
     }
 
-    /// The file with this content. Blocks.
+    /// The file with this content, which is fetched once. Blocks.
     fn file(&self, artifact: &Artifact, content: impl FnOnce() -> Result<Vec<u8>>) -> Result<PathBuf> {
         let mut files = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.folder(&mut files)?.join(file_name(artifact));
+        if files.written.contains(&path) && path.exists() {
+            return Ok(path);
+        }
         self.written(&mut files, artifact, &content()?)
     }
 
     /// Writes a file that no other process writes to while it is loaded.
-    fn written(&self, files: &mut Files, Artifact { hash, .. }: &Artifact, content: &[u8]) -> Result<PathBuf> {
+    fn written(&self, files: &mut Files, artifact: &Artifact, content: &[u8]) -> Result<PathBuf> {
+        let hash = &artifact.hash;
         let found = artifact_hash(content);
         if found != *hash {
             return Err(Error::data(format!("its content has the hash {found}, and should have {hash}")));
         }
-        let failed = |error: std::io::Error| Error::environment("a plugin cannot be written").with_source(error);
-        let folder = match &self.folder {
-            Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(failed)?;
-                folder.clone()
-            }
-            None => {
-                let own = match files.own_folder.take() {
-                    Some(own) => own,
-                    None => tempfile::Builder::new().prefix("weir-plugins-").tempdir().map_err(failed)?,
-                };
-                files.own_folder.insert(own).path().to_owned()
-            }
-        };
-        let path = folder.join(format!("{hash}.so"));
-        let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
-        file.write_all(content).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
+        let folder = self.folder(files)?;
+        let path = folder.join(file_name(artifact));
+        let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(not_written)?;
+        file.write_all(content).map_err(not_written)?;
+        file.persist(&path).map_err(|error| not_written(error.error))?;
+        files.written.insert(path.clone());
         Ok(path)
     }
+
+    /// The folder, which is there.
+    fn folder(&self, files: &mut Files) -> Result<PathBuf> {
+        if let Some(folder) = &self.folder {
+            std::fs::create_dir_all(folder).map_err(not_written)?;
+            return Ok(folder.clone());
+        }
+        let own = match files.own_folder.take() {
+            Some(own) => own,
+            None => tempfile::Builder::new().prefix("weir-plugins-").tempdir().map_err(not_written)?,
+        };
+        Ok(files.own_folder.insert(own).path().to_owned())
+    }
+}
+
+fn file_name(artifact: &Artifact) -> String {
+    format!("{}.so", artifact.hash)
+}
+
+fn not_written(error: std::io::Error) -> Error {
+    Error::environment("a plugin cannot be written").with_source(error)
 }
 
 /// The plugins of one job, loaded for as long as this is there.
@@ -204,5 +220,24 @@ impl Plugins for JobPlugins {
 
     fn give_up(&self) {
         self.children.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_an_isolated_plugin_is_fetched_once_and_again_if_it_is_gone() {
+        let (files, content) = (PluginFiles::default(), b"a plugin".to_vec());
+        let artifact = Artifact { hash: artifact_hash(&content), name: "a".into(), version: "1".into(), folder: None };
+        let path = files.file(&artifact, || Ok(content.clone())).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), content);
+        let no_answer = || Err(Error::environment("the storage does not answer"));
+        assert_eq!(files.file(&artifact, no_answer).unwrap(), path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(files.file(&artifact, no_answer).is_err());
+        assert_eq!(files.file(&artifact, || Ok(content.clone())).unwrap(), path);
+        assert_eq!(std::fs::read(&path).unwrap(), content);
     }
 }
