@@ -12,10 +12,11 @@ pub use kept::kept_states;
 pub use part::Part;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures::FutureExt;
 use futures::future::try_join_all;
+use futures::{FutureExt, TryFutureExt};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -82,6 +83,8 @@ pub struct Deployment {
 /// A part of a job that is ready to run: its state is restored, its sources and sinks are open. Dropping it undoes that;
 /// it has not done anything.
 pub struct OpenedJob {
+    /// Before the subtasks: calls that do not return are ended by it, and an operator that is dropped waits for its calls.
+    plugins: HeldPlugins,
     subtasks: Vec<Opened>,
     sources: usize,
     compute: Handle,
@@ -95,7 +98,6 @@ pub struct OpenedJob {
     network: Option<Arc<Network>>,
     peers: Vec<PlacedWorker>,
     membership: Option<Membership>,
-    plugins: HeldPlugins,
 }
 
 /// A running part of a job. Dropping it stops every subtask where it stands.
@@ -171,7 +173,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
             }));
         }
     }
-    let mut subtasks = try_join_all(opening).await?;
+    let (plugins, mut subtasks) = open_all(opening, plugins).await?;
     if subtasks.is_empty() {
         let (marker_sender, marker_receiver) = mpsc::channel(limits.control_messages);
         markers.push(marker_sender);
@@ -185,6 +187,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let uploads =
         Snapshots { subtasks: subtasks.len(), area, keeps_state, sinks, stores, checkpoints, events: event_sender };
     Ok(OpenedJob {
+        plugins,
         subtasks,
         sources,
         compute,
@@ -198,8 +201,20 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         network,
         peers,
         membership,
-        plugins,
     })
+}
+
+/// Opens all subtasks. If one cannot be opened, or nobody waits any more, the plugins are given up before operators are dropped.
+async fn open_all(
+    opening: Vec<impl Future<Output = Result<Opened>>>,
+    plugins: HeldPlugins,
+) -> Result<(HeldPlugins, Vec<Opened>)> {
+    let failing = plugins.0.clone();
+    let mut opening = pin!(try_join_all(opening.into_iter().map(|opened| opened.inspect_err(|_| failing.give_up()))));
+    // Declared behind them, and so dropped before.
+    let held = plugins;
+    let opened = opening.as_mut().await?;
+    Ok((held, opened))
 }
 
 /// Access to the checkpoint. Operators are made to see what they keep, which takes a process to start where plugins are isolated.
