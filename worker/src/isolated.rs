@@ -57,12 +57,9 @@ pub use self::process::how_it_ended;
 
 use self::later::Later;
 use self::operator::IsolatedOperator;
-use self::process::{GRACE, Process};
+use self::process::{GRACE, Process, waiting};
 use self::protocol::{Call, Reply};
 use self::wire::{Receiver, Rows, Sender};
-
-/// Children without an operator that a plugin keeps for the next ones.
-const MOST_SPARE: usize = 4;
 
 /// This program, also when its file has been replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -84,13 +81,13 @@ impl Children {
     }
 
     /// Starts one.
-    fn start(&self, command: Command, plugin: &str) -> Result<Arc<Process>> {
+    fn start(&self, command: Command, plugin: &str, sockets: [Weak<UnixStream>; 2]) -> Result<Arc<Process>> {
         // Held meanwhile: one that starts while the job is given up is among those that are killed.
         let mut running = self.running();
         if running.given_up {
             return Err(Error::environment("the job was given up"));
         }
-        let process = Arc::new(Process::start(command, plugin.to_owned())?);
+        let process = Arc::new(Process::start(command, plugin.to_owned(), sockets)?);
         running.processes.retain(|process| process.strong_count() > 0);
         running.processes.push(Arc::downgrade(&process));
         Ok(process)
@@ -114,6 +111,7 @@ struct Inner {
     program: PathBuf,
     memory_limit: Option<u64>,
     children: Arc<Children>,
+    /// Children without an operator, for the next ones. There are no more children than there were operators at the same time.
     spare: Mutex<Vec<Child>>,
 }
 
@@ -157,9 +155,18 @@ impl Plugin for IsolatedPlugin {
     }
 
     fn operator(&self, request: &OperatorRequest) -> Result<Box<dyn Operator>> {
+        let make = |child: Child| {
+            let lease = Lease { child: Some(child), plugin: Arc::downgrade(&self.0) };
+            let made = waiting(|| lease.call(&Call::Make(request.clone()), None, &mut |_, _| ()));
+            (lease, made)
+        };
         let spare = self.0.spare().pop();
-        let child = spare.map_or_else(|| self.0.start(), Ok)?;
-        Ok(Box::new(IsolatedOperator::new(Lease { child: Some(child), plugin: Arc::downgrade(&self.0) }, request)?))
+        let (lease, made) = match spare.map(make) {
+            // One that has ended while it had nothing to do is no fault of this operator.
+            Some((lease, made)) if made.is_ok() || !lease.child().process.has_ended() => (lease, made),
+            _ => make(waiting(|| self.0.start())?),
+        };
+        Ok(Box::new(IsolatedOperator::new(lease, made?)))
     }
 }
 
@@ -172,17 +179,19 @@ impl Inner {
         let no_socket = |error| Error::environment("there is no socket for a plugin's process").with_source(error);
         let (calls, stdin) = UnixStream::pair().map_err(no_socket)?;
         let (later, stdout) = UnixStream::pair().map_err(no_socket)?;
+        let (calls, later) = (Arc::new(calls), Arc::new(later));
         let mut command = Command::new(&self.program);
         command.arg0("weir").arg("host-plugin").arg(&self.file).args(["--parent", &std::process::id().to_string()]);
         if let Some(limit) = self.memory_limit {
             command.args(["--memory-limit", &limit.to_string()]);
         }
         command.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout));
-        let process = self.children.start(command, &self.name)?;
-        let (sender, receiver) = wire::split(calls)?;
+        let sockets = [&calls, &later].map(Arc::downgrade);
+        let process = self.children.start(command, &self.name, sockets)?;
+        let (sender, receiver) = wire::split(&calls);
         Ok(Child {
             calls: Mutex::new(Calls { sender, receiver }),
-            later: Later::listen(later)?,
+            later: Later::listen(&later)?,
             process,
             is_idle: AtomicBool::new(false),
         })
@@ -220,21 +229,18 @@ struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let (Some(child), Some(plugin)) = (self.child.take(), self.plugin.upgrade()) else { return };
-        let mut spare = plugin.spare();
-        if child.is_idle.swap(false, Ordering::Relaxed) && spare.len() < MOST_SPARE {
-            return spare.push(child);
+        if child.is_idle.swap(false, Ordering::Relaxed) {
+            plugin.spare().push(child);
         }
-        // It is waited for.
-        drop(spare);
-        drop(child);
     }
 }
 
-/// What a call has come to.
+/// A call that has succeeded: what [`Reply::Done`] says.
 struct Outcome<T> {
     value: T,
     late: u64,
     outstanding: Outstanding,
+    state_bytes: usize,
 }
 
 impl Lease {
@@ -252,13 +258,18 @@ impl Lease {
         let child = self.child();
         let mut calls = child.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let Calls { sender, receiver } = &mut *calls;
-        sender.send(call, rows).map_err(|error| child.process.why(error))?;
+        let message = sender.encode(call, rows)?;
+        sender.write(&message).map_err(|error| child.process.why(error))?;
         loop {
             let reply = receiver.receive::<Reply<T>>().map_err(|error| child.process.why(error))?;
             match reply {
                 Some((Reply::Emitted(port), Some(batch))) => emit(port, batch),
-                Some((Reply::Emitted(_), None)) => return Err(Error::environment("rows of a plugin are missing")),
-                Some((Reply::Done { value, late, outstanding }, _)) => return Ok(Outcome { value, late, outstanding }),
+                Some((Reply::Emitted(_), None)) => {
+                    return Err(child.process.why(Error::environment("rows of a plugin are missing")));
+                }
+                Some((Reply::Done { value, late, outstanding, state_bytes }, _)) => {
+                    return Ok(Outcome { value, late, outstanding, state_bytes });
+                }
                 Some((Reply::Failed(error), _)) => return Err(error.into()),
                 None => return Err(child.process.why(Error::environment("a plugin's process does not answer"))),
             }

@@ -22,10 +22,23 @@ pub enum Fault {
     Exit,
     /// It takes memory, up to a GiB.
     Memory,
+    /// It starts a process, and does not wait for it.
+    Helper,
+    /// It makes a copy of its process that has all that it has open, and a process group of its own, and lives for a minute.
+    Fork,
 }
 
-const ALL: [Fault; 7] =
-    [Fault::Error, Fault::Panic, Fault::Abort, Fault::Segfault, Fault::Loop, Fault::Exit, Fault::Memory];
+const ALL: [Fault; 9] = [
+    Fault::Error,
+    Fault::Panic,
+    Fault::Abort,
+    Fault::Segfault,
+    Fault::Loop,
+    Fault::Exit,
+    Fault::Memory,
+    Fault::Helper,
+    Fault::Fork,
+];
 
 impl Fault {
     /// Does it.
@@ -54,6 +67,22 @@ impl Fault {
                 let taken: Vec<Vec<u8>> = (0..1024).map(|_| vec![1; 1 << 20]).collect();
                 Err(Error::data(format!("there were {} MiB of memory", std::hint::black_box(taken).len())))
             }
+            Self::Helper => {
+                let failed = |error| Error::environment("there is no `sleep`").with_source(error);
+                std::process::Command::new("sleep").arg("60").spawn().map(drop).map_err(failed)
+            }
+            Self::Fork => {
+                // SAFETY: the copy calls nothing but the system.
+                match unsafe { libc::fork() } {
+                    // SAFETY: as above.
+                    0 => unsafe {
+                        libc::setsid();
+                        libc::sleep(60);
+                        libc::_exit(0)
+                    },
+                    _ => Ok(()),
+                }
+            }
         }
     }
 }
@@ -68,6 +97,8 @@ impl fmt::Display for Fault {
             Self::Loop => "loop",
             Self::Exit => "exit",
             Self::Memory => "memory",
+            Self::Helper => "helper",
+            Self::Fork => "fork",
         })
     }
 }

@@ -2,7 +2,7 @@
 //! not do.
 //!
 //! - `count`: how often each key has come, kept as state
-//! - `echo`: what comes in goes out, nulls of its first column by a side output
+//! - `echo`: what comes in goes out
 //! - `fault`: what goes wrong
 //! - `functions`: what SQL calls
 //! - `tables`: a source of numbers, and a sink that writes files
@@ -98,7 +98,7 @@ impl Plugin for TestPlugin {
     fn operator(&self, request: &OperatorRequest) -> Result<Box<dyn Operator>> {
         Ok(match &*request.operator {
             "count" => Box::new(count::Count::new(&request.config)?),
-            "echo" => Box::new(echo::Echo),
+            "echo" => Box::new(echo::Echo::new(&request.config)),
             other => return Err(Error::user(format!("there is no operator `{other}`"))),
         })
     }

@@ -1,6 +1,8 @@
 //! What the child does: `weir host-plugin`. One thread carries out calls, another one makes captured rows; both end with their sockets.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,21 +32,33 @@ pub fn serve(file: &Path, parent: u32, memory_limit: Option<u64>) -> Result<()> 
         memory_limit.map_or(Ok(()), limit_memory)?;
         Ok(plugin)
     });
-    let (sender, mut receiver) = wire::split(calls)?;
-    let (later_sender, later_receiver) = wire::split(later)?;
+    let (sender, mut receiver) = wire::split(&Arc::new(calls));
+    let (later_sender, later_receiver) = wire::split(&Arc::new(later));
     let beside =
         Arc::new(Beside { sender: Mutex::new(later_sender), captured: Mutex::default(), told: AtomicBool::new(false) });
     let mut host = Host { plugin: loaded, operator: None, out: Collector::new(0), sender, beside: beside.clone() };
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("weir-captured".into())
-            .spawn_scoped(scope, || beside.serve(later_receiver))
-            .map_err(|error| Error::environment("a thread cannot be started").with_source(error))?;
-        while let Some((call, rows)) = receiver.receive()? {
-            host.perform(call, rows)?;
-        }
-        Ok(())
-    })
+    // Nobody waits for the thread: the process ends when this function returns, whatever the reason. The parent waits for one of the two.
+    std::thread::Builder::new()
+        .name("weir-captured".into())
+        .spawn(move || serve_beside(&beside, later_receiver))
+        .map_err(|error| Error::environment("a thread cannot be started").with_source(error))?;
+    while let Some((call, rows)) = receiver.receive()? {
+        host.perform(call, rows)?;
+    }
+    Ok(())
+}
+
+/// Makes captured rows until the parent closes the socket, and ends the process if that is not possible: the parent would wait for them for ever.
+fn serve_beside(beside: &Beside, receiver: Receiver) {
+    let error = match catch_unwind(AssertUnwindSafe(|| beside.serve(receiver))) {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.report(),
+        // What has panicked has said so.
+        Err(_) => String::new(),
+    };
+    // The parent reads it, unless it is gone.
+    let _ = writeln!(std::io::stderr(), "{error}");
+    std::process::abort();
 }
 
 /// Has the system kill this process when the thread ends that has started it, and makes it the first one to go if there is no memory.
@@ -130,6 +144,8 @@ impl Host {
             Call::Watermark { time, now } => self.at(now, |operator, out| operator.watermark(time, out)),
             Call::Tick { now } => self.at(now, |operator, out| operator.tick(out)),
             Call::WakeBy => {
+                // An operator before may have been woken late, and nobody has asked for its answers.
+                self.beside.told.store(false, Ordering::SeqCst);
                 let waker = Waker::from(self.beside.clone());
                 self.answer(|operator, _| operator.wake_by(&waker))
             }
@@ -151,7 +167,6 @@ impl Host {
                     Ok(captures.map(kept).collect::<Vec<_>>())
                 })
             }
-            Call::StateBytes => self.answer(|operator, _| Ok(operator.state_bytes())),
             Call::Drop => {
                 self.operator = None;
                 self.beside.told.store(false, Ordering::SeqCst);
@@ -184,15 +199,20 @@ impl Host {
     /// Tells what was emitted, and how the call has ended.
     fn reply<T: Serialize>(&mut self, outcome: Result<T>) -> Result<()> {
         let (emitted, late) = (self.out.take(), self.out.take_late_rows());
-        let value = match outcome {
-            Ok(value) => value,
-            Err(error) => return self.sender.send(&Reply::<()>::Failed(ErrorText::from(&error)), None),
-        };
+        // If the socket is broken, that cannot be sent either.
+        outcome
+            .and_then(|value| self.succeeded(value, emitted, late))
+            .or_else(|error| self.sender.send(&Reply::<()>::Failed(ErrorText::from(&error)), None))
+    }
+
+    fn succeeded<T: Serialize>(&mut self, value: T, emitted: Vec<(OutputPort, Batch)>, late: u64) -> Result<()> {
         for (port, batch) in emitted {
             self.sender.send(&Reply::<()>::Emitted(port), Some((of_port(port), &batch)))?;
         }
-        let outstanding = self.operator.as_ref().map_or(Outstanding::None, |operator| operator.outstanding());
-        self.sender.send(&Reply::Done { value, late, outstanding }, None)
+        let operator = self.operator.as_ref();
+        let outstanding = operator.map_or(Outstanding::None, |operator| operator.outstanding());
+        let state_bytes = operator.map_or(0, |operator| operator.state_bytes());
+        self.sender.send(&Reply::Done { value, late, outstanding, state_bytes }, None)
     }
 }
 
@@ -250,8 +270,10 @@ impl Beside {
         number
     }
 
-    fn serve(&self, mut receiver: Receiver) {
-        while let Ok(Some((kept, _))) = receiver.receive() {
+    /// # Errors
+    /// If what the parent says is not understood.
+    fn serve(&self, mut receiver: Receiver) -> Result<()> {
+        while let Some((kept, _)) = receiver.receive()? {
             let told = match kept {
                 Kept::Forget(number) => {
                     let forgotten = locked(&self.captured).rows.remove(&number);
@@ -262,9 +284,11 @@ impl Beside {
             };
             let told = told.map_or_else(|error| Later::Failed(ErrorText::from(&error)), |()| Later::Made);
             if locked(&self.sender).send(&told, None).is_err() {
-                return;
+                // The parent has closed the socket.
+                break;
             }
         }
+        Ok(())
     }
 
     fn make(&self, number: u64) -> Result<()> {

@@ -39,8 +39,8 @@ impl Later {
     ///
     /// # Errors
     /// If there is no thread for it.
-    pub fn listen(socket: UnixStream) -> Result<Self> {
-        let (sender, receiver) = wire::split(socket)?;
+    pub fn listen(socket: &Arc<UnixStream>) -> Result<Self> {
+        let (sender, receiver) = wire::split(socket);
         let listener = Arc::new(Mutex::new(Listener::default()));
         let heard = listener.clone();
         let thread = std::thread::Builder::new().name("weir-child-later".into());

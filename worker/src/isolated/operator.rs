@@ -1,14 +1,12 @@
 //! An operator whose calls go to a child, and are waited for.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::Waker;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use serde::de::DeserializeOwned;
-use tokio::runtime::{Handle, RuntimeFlavor};
-use weir_core::plugin::OperatorRequest;
 use weir_core::{
     Batch, Capture, CapturedRows, Collector, Error, EventTime, OpenContext, Operator, Outstanding, Result, StateRows,
     TableSchema,
@@ -16,7 +14,7 @@ use weir_core::{
 
 use super::protocol::{Bound, Call, Captured};
 use super::wire::Rows;
-use super::{GRACE, Lease, Outcome};
+use super::{GRACE, Lease, Outcome, waiting};
 
 /// The stream of the wire that rows of this input, or of this table, belong to.
 fn of_input(ordinal: usize) -> u32 {
@@ -31,35 +29,27 @@ fn of_table(table: usize) -> u32 {
 pub struct IsolatedOperator {
     lease: Arc<Lease>,
     tables: Vec<TableSchema>,
-    /// How it stood behind the last call.
+    /// How it stood behind the last call, as with the bytes of its state.
     outstanding: Outstanding,
+    state_bytes: Cell<usize>,
     /// What went wrong in a call that cannot fail, until one that can.
     failed: RefCell<Option<Error>>,
 }
 
-/// Waits for a child. Other subtasks of this thread go on elsewhere.
-fn waiting<T>(wait: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
-        _ => wait(),
-    }
-}
-
 impl IsolatedOperator {
-    /// Has a child make an operator.
-    ///
-    /// # Errors
-    /// If the plugin cannot make it, or the child ends.
-    pub(super) fn new(lease: Lease, request: &OperatorRequest) -> Result<Self> {
-        let made = waiting(|| lease.call(&Call::Make(request.clone()), None, &mut |_, _| ()))?;
-        let Outcome { value: tables, outstanding, .. } = made;
-        Ok(Self { lease: Arc::new(lease), tables, outstanding, failed: RefCell::default() })
+    /// The operator that a child has made, which has these tables.
+    pub(super) fn new(lease: Lease, made: Outcome<Vec<TableSchema>>) -> Self {
+        let Outcome { value: tables, outstanding, state_bytes, .. } = made;
+        let state_bytes = Cell::new(state_bytes);
+        Self { lease: Arc::new(lease), tables, outstanding, state_bytes, failed: RefCell::default() }
     }
 
     /// A call that emits nothing and changes nothing of what is outstanding.
     fn ask<T: DeserializeOwned>(&self, call: &Call, rows: Option<Rows<'_>>) -> Result<T> {
         self.failed.borrow_mut().take().map_or(Ok(()), Err)?;
-        waiting(|| self.lease.call(call, rows, &mut |_, _| ())).map(|outcome| outcome.value)
+        let outcome = waiting(|| self.lease.call(call, rows, &mut |_, _| ()))?;
+        self.state_bytes.set(outcome.state_bytes);
+        Ok(outcome.value)
     }
 
     /// A call that may emit.
@@ -70,6 +60,7 @@ impl IsolatedOperator {
         emitted.into_iter().for_each(|(port, batch)| out.emit_to(port, batch));
         out.count_late(usize::try_from(outcome.late).unwrap_or(usize::MAX));
         self.outstanding = outcome.outstanding;
+        self.state_bytes.set(outcome.state_bytes);
         Ok(outcome.value)
     }
 
@@ -99,7 +90,7 @@ impl Drop for IsolatedOperator {
             return;
         }
         // One that cannot drop its operator has no other.
-        let dropped = self.lease.call::<()>(&Call::Drop, None, &mut |_, _| ());
+        let dropped = waiting(|| self.lease.call::<()>(&Call::Drop, None, &mut |_, _| ()));
         if dropped.is_ok() && child.patience(None).is_ok() {
             child.is_idle.store(true, std::sync::atomic::Ordering::Relaxed);
         }
@@ -251,9 +242,6 @@ impl Operator for IsolatedOperator {
     }
 
     fn state_bytes(&self) -> usize {
-        self.ask(&Call::StateBytes, None).unwrap_or_else(|error| {
-            self.failed.borrow_mut().get_or_insert(error);
-            0
-        })
+        self.state_bytes.get()
     }
 }

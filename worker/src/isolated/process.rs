@@ -1,17 +1,20 @@
 //! A plugin's process as its parent sees it: how it is started, what it writes on standard error, how it has ended.
 //!
-//! A thread of its own starts it, reads what it writes, and waits for its end. It has to live as long as the child: the child is told to die with the
-//! *thread* that has started it (`PR_SET_PDEATHSIG`).
+//! A thread of its own starts it and waits for its end. It has to live as long as the child: the child is told to die with the *thread* that has started
+//! it (`PR_SET_PDEATHSIG`). Another thread reads what it writes. Neither says when a child ends but the system: what a plugin has started has the same
+//! standard error, and may have the same sockets.
 
 use std::collections::VecDeque;
 use std::io::{PipeReader, Read};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::info;
 use weir_core::{Error, Result};
 
@@ -37,29 +40,46 @@ const PASSED_ON: [&str; 11] = [
     "RUST_MIN_STACK",
 ];
 
-/// A child process, which has ended when this is dropped.
+/// Waits for a child. Other subtasks of this thread go on elsewhere.
+pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
+    }
+}
+
+/// A child process. Dropping it waits for its end, which is given to a process that takes too long.
 pub struct Process {
     /// Whose code it runs, for people.
     plugin: String,
     pid: Pid,
     ending: Arc<Ending>,
-    thread: Option<JoinHandle<()>>,
 }
 
-/// How a process has ended, once it has.
+/// The end of a process.
 #[derive(Default)]
 struct Ending {
-    status: Mutex<Option<ExitStatus>>,
-    ended: Condvar,
-    last_words: Mutex<VecDeque<u8>>,
+    known: Mutex<Known>,
+    changed: Condvar,
+}
+
+/// What is known of the end of a process.
+#[derive(Default)]
+struct Known {
+    /// How it has ended, once it has.
+    status: Option<ExitStatus>,
+    /// What was written last on its standard error.
+    last_words: VecDeque<u8>,
+    /// Whether nobody has its standard error any more.
+    is_silent: bool,
 }
 
 impl Process {
-    /// Starts a process, in a group of its own.
+    /// Starts a process, in a group of its own. When it has ended nothing comes by these sockets any more, whoever has them.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start(mut command: Command, plugin: String) -> Result<Self> {
+    pub fn start(mut command: Command, plugin: String, sockets: [Weak<UnixStream>; 2]) -> Result<Self> {
         let no_process = |error| {
             Error::environment(format!("a process for the plugin {plugin} cannot be started")).with_source(error)
         };
@@ -70,8 +90,11 @@ impl Process {
         command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
         let ending = Arc::new(Ending::default());
         let (tell, told) = mpsc::sync_channel(1);
-        let (ends, name) = (ending.clone(), plugin.clone());
-        let thread = std::thread::Builder::new().name("weir-child".into()).spawn(move || {
+        let (listens, ends, name) = (ending.clone(), ending.clone(), plugin.clone());
+        let thread = |name: &str| std::thread::Builder::new().name(name.into());
+        // Neither is waited for: they end with the process, or with the last one that has its standard error.
+        thread("weir-child-words").spawn(move || listens.listen(reader, &name)).map_err(no_process)?;
+        let starter = thread("weir-child").spawn(move || {
             let spawned = command.spawn();
             // It holds the other end of the pipe, whose end would never be seen.
             drop(command);
@@ -80,14 +103,23 @@ impl Process {
                     let pid = Pid::from_child(&child);
                     // It is waited for.
                     let _ = tell.send(Ok(pid));
-                    ends.watch(child, pid, reader, &name);
+                    ends.watch(child, pid);
+                    for socket in sockets.iter().filter_map(Weak::upgrade) {
+                        // One that is shut down already is what is wanted. What has come can still be read.
+                        let _ = socket.shutdown(Shutdown::Both);
+                    }
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }
         });
-        let thread = Some(thread.map_err(no_process)?);
+        starter.map_err(no_process)?;
         let pid = told.recv().map_err(|_| Error::internal("a thread has ended early"))?.map_err(no_process)?;
-        Ok(Self { plugin, pid, ending, thread })
+        Ok(Self { plugin, pid, ending })
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ending.known().status.is_some()
     }
 
     /// Ends it, and what it has started, at once.
@@ -103,7 +135,7 @@ impl Process {
         };
         let how = how_it_ended(status);
         let error = Error::environment(format!("the process of the plugin {} has ended: {how}", self.plugin));
-        match self.ending.last_words() {
+        match self.ending.last_words(NOTICE) {
             words if words.is_empty() => error,
             words => error.with_source(format!("it has written at last: {words}")),
         }
@@ -112,21 +144,23 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.ending.wait(GRACE).is_none() {
-            self.kill();
-        }
-        // It panics nowhere, and what it has found is known.
-        self.thread.take().map(JoinHandle::join);
+        waiting(|| {
+            if self.ending.wait(GRACE).is_none() {
+                self.kill();
+                // One that hangs in the system as well is left to its thread.
+                self.ending.wait(NOTICE);
+            }
+        });
     }
 }
 
 impl Ending {
-    fn status(&self) -> MutexGuard<'_, Option<ExitStatus>> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what the child writes, and waits until it has ended.
-    fn watch(&self, mut child: Child, pid: Pid, mut stderr: PipeReader, plugin: &str) {
+    /// Reads what the child writes, and what others do that it has started.
+    fn listen(&self, mut stderr: PipeReader, plugin: &str) {
         let (mut bytes, mut line) = ([0; 4096], Vec::new());
         while let Ok(read @ 1..) = stderr.read(&mut bytes) {
             self.heard(&bytes[..read]);
@@ -139,34 +173,34 @@ impl Ending {
             }
         }
         tell(plugin, &line);
+        self.known().is_silent = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the child has ended.
+    fn watch(&self, mut child: Child, pid: Pid) {
         // Its number is its own until it is waited for, which is done when nobody can want to kill it any more.
         while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
         {
         }
-        let mut status = self.status();
+        let mut known = self.known();
         // What it has started is of no use without it; there may be none.
         let _ = kill_process_group(pid, Signal::KILL);
-        *status = Some(child.wait().unwrap_or_default());
-        self.ended.notify_all();
+        known.status = Some(child.wait().unwrap_or_default());
+        self.changed.notify_all();
     }
 
     fn heard(&self, bytes: &[u8]) {
-        let mut last = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut self.known().last_words;
         last.extend(bytes);
         let surplus = last.len().saturating_sub(LAST_WORDS);
         last.drain(..surplus);
     }
 
-    fn last_words(&self) -> String {
-        let last = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes: Vec<u8> = last.iter().copied().collect();
-        String::from_utf8_lossy(&bytes).trim().to_owned()
-    }
-
     fn kill(&self, pid: Pid) {
         // Held, so that the number does not become another process's meanwhile.
-        let status = self.status();
-        if status.is_none() {
+        let known = self.known();
+        if known.status.is_none() {
             // It may have ended just now.
             let _ = kill_process_group(pid, Signal::KILL);
         }
@@ -174,14 +208,26 @@ impl Ending {
 
     /// How it has ended, if it does within this time.
     fn wait(&self, patience: Duration) -> Option<ExitStatus> {
-        let waited = self.ended.wait_timeout_while(self.status(), patience, |status| status.is_none());
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        self.wait_while(patience, |known| known.status.is_none()).status
+    }
+
+    /// What was written last, after this time at most. Something that the plugin has started may have left its group, and write for ever.
+    fn last_words(&self, patience: Duration) -> String {
+        let known = self.wait_while(patience, |known| !known.is_silent);
+        let bytes: Vec<u8> = known.last_words.iter().copied().collect();
+        String::from_utf8_lossy(&bytes).trim().to_owned()
+    }
+
+    fn wait_while(&self, patience: Duration, is_so: impl Fn(&Known) -> bool) -> MutexGuard<'_, Known> {
+        let waited = self.changed.wait_timeout_while(self.known(), patience, |known| is_so(known));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 fn tell(plugin: &str, line: &[u8]) {
     if !line.is_empty() {
-        info!(plugin, line = %String::from_utf8_lossy(line), "a plugin has written");
+        // Escaped: it may be anything, also what would look like lines of the log itself.
+        info!(plugin, line = %String::from_utf8_lossy(line).escape_debug(), "a plugin has written");
     }
 }
 

@@ -52,8 +52,6 @@ pub enum Call {
     Flush { now: i64 },
     /// `Operator::capture`. Answered with what was [`Captured`] of each table.
     Capture,
-    /// `Operator::state_bytes`.
-    StateBytes,
     /// The operator is dropped.
     Drop,
 }
@@ -78,6 +76,8 @@ pub enum Reply<T> {
         late: u64,
         /// How the operator stands behind it.
         outstanding: Outstanding,
+        /// `Operator::state_bytes` behind it: asked for after each batch, which takes no call that way.
+        state_bytes: usize,
     },
     /// It has failed.
     Failed(ErrorText),
@@ -111,7 +111,7 @@ pub enum Later {
         /// Whether the last column is there.
         deletes: bool,
     },
-    /// That were all pieces.
+    /// There are no further pieces.
     Made,
     /// They could not be made.
     Failed(ErrorText),

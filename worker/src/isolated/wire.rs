@@ -10,6 +10,7 @@
 use std::io::{BufReader, ErrorKind, IoSlice, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow::buffer::Buffer;
 use bytes::Bytes;
@@ -28,26 +29,37 @@ const ROOM: usize = 16 << 20;
 /// Rows, and the stream that they belong to. Those of one stream mostly have the same columns.
 pub type Rows<'a> = (u32, &'a Batch);
 
+/// The bytes of a message: what stands before the rows, and those.
+pub struct Message {
+    head: Vec<u8>,
+    rows: Vec<Buffer>,
+}
+
 /// The end that writes.
 pub struct Sender {
-    socket: UnixStream,
+    socket: Arc<UnixStream>,
     encoder: RowEncoder,
 }
 
 /// The end that reads.
 pub struct Receiver {
-    socket: BufReader<UnixStream>,
+    socket: BufReader<Shared>,
     decoder: RowDecoder,
 }
 
+/// A socket that others have too. It is closed with the last of them.
+struct Shared(Arc<UnixStream>);
+
+impl Read for Shared {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        (&*self.0).read(bytes)
+    }
+}
+
 /// Both directions of a socket.
-///
-/// # Errors
-/// If the system has no descriptor for it.
-pub fn split(socket: UnixStream) -> Result<(Sender, Receiver)> {
-    let other = socket.try_clone().map_err(|error| broken("a socket cannot be shared", error))?;
-    let sender = Sender { socket, encoder: RowEncoder::default() };
-    Ok((sender, Receiver { socket: BufReader::new(other), decoder: RowDecoder::default() }))
+pub fn split(socket: &Arc<UnixStream>) -> (Sender, Receiver) {
+    let sender = Sender { socket: socket.clone(), encoder: RowEncoder::default() };
+    (sender, Receiver { socket: BufReader::new(Shared(socket.clone())), decoder: RowDecoder::default() })
 }
 
 fn broken(what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -58,8 +70,26 @@ impl Sender {
     /// Sends a message. Blocks while the other side does not read.
     ///
     /// # Errors
-    /// If the other side is gone, or the message is too long.
+    /// As [`encode`](Self::encode) and [`write`](Self::write).
     pub fn send(&mut self, message: &impl Serialize, rows: Option<Rows<'_>>) -> Result<()> {
+        let message = self.encode(message, rows)?;
+        self.write(&message)
+    }
+
+    /// The bytes of a message, which is the next one to be written.
+    ///
+    /// # Errors
+    /// If it is too long, or its rows cannot be sent. Nothing is sent then, and others may be.
+    pub fn encode(&mut self, message: &impl Serialize, rows: Option<Rows<'_>>) -> Result<Message> {
+        let encoded = self.encoded(message, rows);
+        if let (Err(_), Some((stream, _))) = (&encoded, rows) {
+            // The other side has not got what the stream goes on from.
+            self.encoder.forget(stream);
+        }
+        encoded
+    }
+
+    fn encoded(&mut self, message: &impl Serialize, rows: Option<Rows<'_>>) -> Result<Message> {
         let message = serde_json::to_vec(message).map_err(|error| {
             Error::internal("a message for a plugin's process cannot be written").with_source(error)
         })?;
@@ -78,7 +108,15 @@ impl Sender {
         head.extend(stream.to_le_bytes());
         head.push(kind);
         head.extend(message);
-        let mut slices: Vec<IoSlice<'_>> = std::iter::once(&*head)
+        Ok(Message { head, rows })
+    }
+
+    /// Writes a message. Blocks while the other side does not read.
+    ///
+    /// # Errors
+    /// If the other side is gone.
+    pub fn write(&mut self, Message { head, rows }: &Message) -> Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = std::iter::once(&**head)
             .chain(rows.iter().map(Buffer::as_slice))
             .filter(|bytes| !bytes.is_empty())
             .map(IoSlice::new)
@@ -88,7 +126,7 @@ impl Sender {
 
     fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> std::io::Result<()> {
         while !slices.is_empty() {
-            match self.socket.write_vectored(slices) {
+            match (&*self.socket).write_vectored(slices) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => IoSlice::advance_slices(&mut slices, written),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

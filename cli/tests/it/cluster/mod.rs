@@ -13,7 +13,7 @@ mod examples;
 mod failures;
 mod files;
 mod functions;
-mod isolation;
+pub mod isolation;
 mod journal;
 mod leaders;
 mod lifecycle;

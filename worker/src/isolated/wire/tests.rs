@@ -10,7 +10,7 @@ use weir_core::{EventTime, OutputPort};
 
 fn pair() -> (Sender, Receiver) {
     let (one, other) = UnixStream::pair().unwrap();
-    (split(one).unwrap().0, split(other).unwrap().1)
+    (split(&Arc::new(one)).0, split(&Arc::new(other)).1)
 }
 
 fn rows(first: i64) -> Batch {
@@ -25,7 +25,7 @@ fn rows(first: i64) -> Batch {
 /// The bytes of some messages, of which the last two have rows of the same stream.
 fn written() -> Vec<u8> {
     let (one, mut other) = UnixStream::pair().unwrap();
-    let mut sender = split(one).unwrap().0;
+    let mut sender = split(&Arc::new(one)).0;
     sender.send(&Call::Bound { which: Bound::Due, table: 1, time: EventTime::MIN }, None).unwrap();
     sender.send(&Call::Process { ordinal: 0, now: 7 }, Some((0, &rows(1)))).unwrap();
     sender.send(&Call::Process { ordinal: 0, now: 8 }, Some((0, &rows(2)))).unwrap();
@@ -40,7 +40,7 @@ fn read(bytes: &[u8]) -> (Vec<(Call, Option<Batch>)>, bool) {
     let (mut one, other) = UnixStream::pair().unwrap();
     one.write_all(bytes).unwrap();
     drop(one);
-    let mut receiver = split(other).unwrap().1;
+    let mut receiver = split(&Arc::new(other)).1;
     let mut messages = Vec::new();
     loop {
         match receiver.receive() {
