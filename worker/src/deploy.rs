@@ -363,3 +363,6 @@ pub(crate) fn count_of(node: Parallelism, parallelism: usize) -> usize {
         Parallelism::Single => 1,
     }
 }
+
+#[cfg(test)]
+mod tests;
