@@ -11,6 +11,9 @@ use weir_core::{Batch, Error, Result};
 use super::protocol;
 use super::wire::{self, Receiver, Sender};
 
+/// Pieces of captured rows that may wait for whoever wants them.
+const PIECES: usize = 4;
+
 /// What a process tells while calls go on.
 pub struct Later {
     sender: Mutex<Sender>,
@@ -23,7 +26,7 @@ pub struct Later {
 struct Listener {
     waker: Option<Waker>,
     /// Who waits for captured rows: one at a time.
-    made: Option<mpsc::Sender<Told>>,
+    made: Option<mpsc::SyncSender<Told>>,
     has_ended: bool,
 }
 
@@ -61,7 +64,7 @@ impl Later {
     /// What has gone wrong in the process; `None` if it is gone.
     pub fn make(&self, number: u64, mut take: impl FnMut(Batch, bool) -> Result<()>) -> Result<Option<()>> {
         let _alone = held(&self.making);
-        let (made, pieces) = mpsc::channel();
+        let (made, pieces) = mpsc::sync_channel(PIECES);
         {
             let mut listener = held(&self.listener);
             if listener.has_ended {
@@ -125,7 +128,9 @@ fn listen(mut receiver: Receiver, listener: &Mutex<Listener>) {
                 waker.inspect(Waker::wake_by_ref);
             }
             told => {
-                if let Some(made) = &listener.made {
+                let made = listener.made.clone();
+                drop(listener);
+                if let Some(made) = made {
                     // Who waited may have given up.
                     let _ = made.send((told, rows));
                 }
