@@ -68,6 +68,8 @@ pub struct Keeps {
     pub parallelism: bool,
     /// In which processes its plugins run.
     pub isolation: bool,
+    /// How much memory such a process may have.
+    pub memory_limit: bool,
 }
 
 /// Has a job that is there go on as it was set where the user says nothing of it.
@@ -76,7 +78,8 @@ pub struct Keeps {
 /// If the cluster does not answer, or another version of the job cannot be isolated.
 pub async fn keep(client: &mut Client, job: &mut SubmitJob, keeps: Keeps) -> Result<()> {
     let named = JobRef::Name { namespace: job.namespace.clone(), name: job.name.clone() };
-    let keeps_isolation = keeps.isolation && !job.graph.artifacts().is_empty();
+    let keeps_limit = keeps.memory_limit && !job.graph.isolation().is_none();
+    let keeps_isolation = (keeps.isolation || keeps_limit) && !job.graph.artifacts().is_empty();
     if !keeps.parallelism && !keeps_isolation {
         return Ok(());
     }
@@ -85,8 +88,15 @@ pub async fn keep(client: &mut Client, job: &mut SubmitJob, keeps: Keeps) -> Res
             if keeps.parallelism {
                 job.parallelism = there.summary.parallelism;
             }
-            if let Some(graph) = there.graph.filter(|_| keeps_isolation) {
-                Arc::make_mut(&mut job.graph).isolate(graph.isolation())?;
+            // One that was not isolated has no limit.
+            let kept = there.graph.map(|graph| graph.isolation()).filter(|kept| keeps_isolation && !kept.is_none());
+            if let Some(kept) = kept {
+                Arc::make_mut(&mut job.graph).isolate(kept).map_err(|error| {
+                    let name = &job.name;
+                    error.with_help(format!(
+                        "`{name}` runs its plugins so: submit it with --isolation none to change that"
+                    ))
+                })?;
             }
         }
         // There is none, or it is told when the job is sent.

@@ -114,6 +114,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
         let keeps = Keeps {
             parallelism: !layers.is_given(registry::PARALLELISM),
             isolation: !layers.is_given(registry::PLUGIN_ISOLATION),
+            memory_limit: !layers.is_given(registry::PLUGIN_MEMORY_LIMIT),
         };
         submission::keep(&mut client, &mut request, keeps).await?;
     }

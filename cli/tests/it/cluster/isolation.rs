@@ -218,6 +218,20 @@ fn isolation_stays_with_a_job_until_somebody_says_otherwise() {
     assert!(isolation().is_some());
     let before = cluster.until_checkpoint("counts")["attempt"].as_u64();
     assert!(!children_of(worker).is_empty());
+    // The limit stays too if the other setting is said again.
+    submit_file(&cluster, &next, "counts", &words, &["--isolation", "process"]).code(0).says(&["was submitted before"]);
+    assert!(isolation().unwrap().ends_with("with 300 MiB each"), "{:?}", isolation());
+    // What cannot be isolated does not go on in that way.
+    let function = words.path("function.sql");
+    let script = "CREATE FUNCTION or_zero AS 'or_zero' USING ARTIFACT '{next}';
+         CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1');
+         CREATE TABLE nowhere (n BIGINT) WITH ('connector' = 'blackhole');
+         INSERT INTO nowhere SELECT or_zero(n) FROM numbers;";
+    std::fs::write(&function, script.replace("{next}", &next)).unwrap();
+    cluster
+        .weir(&["submit", &function.display().to_string(), "--name", "counts", "--detach"])
+        .code(2)
+        .says(&["a function of a plugin", "submit it with --isolation none"]);
     // And that is another way to run it, which goes on with the state.
     submit_file(&cluster, &next, "counts", &words, &["--isolation", "none"])
         .code(0)
