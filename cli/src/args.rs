@@ -289,9 +289,9 @@ pub struct ScriptArguments {
     #[arg(long, short, value_name = "N")]
     pub parallelism: Option<String>,
 
-    /// Where a plugin's operators run: in the process of the job, `none`, or each in one of its own, `process`.
-    #[arg(long, value_name = "WHERE")]
-    pub isolation: Option<String>,
+    /// Where the operators of plugins run.
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub isolation: Option<IsolationMode>,
 
     /// Set anything that `weir options` lists. May be repeated.
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
@@ -343,6 +343,15 @@ pub struct HostPluginArguments {
     pub memory_limit: Option<u64>,
 }
 
+/// Where the operators of plugins run.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum IsolationMode {
+    /// In the process that runs the job.
+    None,
+    /// Each subtask's in a child process of its own.
+    Process,
+}
+
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum OutputArgument {
@@ -374,7 +383,11 @@ impl ScriptArguments {
     /// If they set what does not exist or cannot be.
     pub fn layers(&self) -> Result<Layers> {
         let mut layers = layers(self.config.as_deref(), &self.define, self.parallelism.as_deref())?;
-        if let Some(isolation) = &self.isolation {
+        if let Some(isolation) = self.isolation {
+            let isolation = match isolation {
+                IsolationMode::None => "none",
+                IsolationMode::Process => "process",
+            };
             layers.set_on_command_line(registry::PLUGIN_ISOLATION, isolation, Origin::Flag("--isolation"))?;
         }
         Ok(layers)
