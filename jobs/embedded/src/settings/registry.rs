@@ -288,7 +288,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("--isolation"),
         doc: "Where the operators of a plugin run: in the process that runs the job, or, with 'process', in a child process for each of \
               their subtasks. What ends such a process (an abort, a segmentation fault, no memory) fails the attempt of this job alone, \
-              with the reason, and it goes on from its last checkpoint. Rows are copied into the child and back. Functions, sources and \
+              with the reason, and a cluster starts the job again from its last checkpoint. Rows are copied into the child and back. Functions, sources and \
               sinks of plugins cannot run there.",
     },
     Setting {
