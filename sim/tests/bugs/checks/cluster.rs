@@ -170,6 +170,7 @@ impl Cluster {
                 | Effect::AskForWorkers(_)
                 | Effect::CopyState(_)
                 | Effect::Known(..)
+                | Effect::Traced(_)
                 | Effect::View(_) => {}
             }
         }
