@@ -187,7 +187,7 @@ fn a_new_crate_is_written_once_and_has_its_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("silent-sensors");
     let made = weir(&["new", path.to_str().unwrap()]).code(0);
-    assert!(made.out.contains("weir run target/release/libsilent_sensors.so"), "{}", made.out);
+    assert!(made.out.contains("weir run target/debug/libsilent_sensors.so"), "{}", made.out);
     let read = |file: &str| std::fs::read_to_string(path.join(file)).unwrap();
     assert!(read("Cargo.toml").contains("name = \"silent-sensors\""));
     assert!(read("src/lib.rs").contains("weir_jobs::export!(silent_sensors);"));
