@@ -215,15 +215,15 @@ fn metrics_go_where_traces_go_and_a_collector_that_is_away_stops_nothing() {
     assert_eq!((&rows["sum"]["isMonotonic"], &rows["sum"]["aggregationTemporality"]), (&true.into(), &2.into()));
     let aligned = until("a histogram is told", || of("weir_checkpoint_capture_seconds"));
     assert!(!array(&aligned["histogram"]["dataPoints"][0], "bucketCounts").is_empty(), "{aligned:#}");
-    // Whatever the text has, but for what has come since.
+    // Whatever the text has, some of it with the next push.
     let text =
         Command::new("curl").args(["-s", &format!("http://{}/metrics", cluster.http("local"))]).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
-    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let sent: BTreeSet<String> = metrics().into_keys().map(|(_, name)| name).collect();
-    for name in names {
-        assert!(sent.contains(name) || sent.contains(&format!("{name}_total")), "{name} is not among {sent:?}");
-    }
+    let names = || text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    until("all metrics are told", || {
+        let sent: BTreeSet<String> = metrics().into_keys().map(|(_, name)| name).collect();
+        names().all(|name| sent.contains(name) || sent.contains(&format!("{name}_total"))).then_some(())
+    });
 
     service("stop");
     let dropped =
