@@ -194,7 +194,10 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
         R::ListJobs { namespace: Some(namespace), .. } | R::ShowCatalog { namespace, to_change: false } => {
             within(Verb::See, namespace)
         }
-        R::ShowCatalog { namespace, to_change: true } => changed(namespace, false),
+        R::ShowCatalog { namespace, to_change: true } | R::ExpectResults { namespace, .. } => changed(namespace, false),
+        R::PutArtifact(_) => Ok(vec![(Verb::Plugin, Resource::Cluster)]),
+        // Rows are for those who may submit the query.
+        R::ReadResults { job, .. } => of(Verb::Change, job),
         R::DescribeJob { job, .. } | R::ListCheckpoints { job } | R::AuditSinks { job } => of(Verb::See, job),
         R::RestartJob { job, adopted: Some(_), .. } => of(Verb::Change, job),
         R::StopJob { job, .. }

@@ -159,6 +159,8 @@ struct Requests {
     reading: BTreeMap<u64, (RequestId, Principal, ClientRequest)>,
     /// Until a worker has asked the systems that a job writes.
     auditing: BTreeMap<AuditId, RequestId>,
+    /// Until storage has answered.
+    served: BTreeMap<OperationId, RequestId>,
     /// Until files are deleted that nothing needed.
     held: Held,
 }
@@ -402,7 +404,9 @@ impl<S: LogStore> Node<S> {
         let reading = std::mem::take(&mut self.requests.reading);
         effects.extend(reading.into_values().map(|(request, ..)| Effect::Reply(request, Err(unavailable()))));
         let auditing = std::mem::take(&mut self.requests.auditing);
-        effects.extend(auditing.into_values().map(|request| Effect::Reply(request, Err(unavailable()))));
+        let served = std::mem::take(&mut self.requests.served);
+        let given_up = auditing.into_values().chain(served.into_values());
+        effects.extend(given_up.map(|request| Effect::Reply(request, Err(unavailable()))));
     }
 
     fn commit(&mut self, now: Now, committed: Committed, effects: &mut Vec<Effect>) -> Result<()> {
@@ -525,6 +529,9 @@ impl<S: LogStore> Node<S> {
                 leader::Effect::Send(session, message) => effects.push(Effect::SendWorker(session, message)),
                 leader::Effect::Close(session) => effects.push(Effect::CloseWorker(session)),
                 leader::Effect::Store(id, operation) => effects.push(Effect::Store(id, operation)),
+                leader::Effect::Served(id, outcome) => {
+                    effects.extend(self.requests.served.remove(&id).map(|request| Effect::Reply(request, outcome)));
+                }
                 leader::Effect::Audited(id, outcome) => {
                     if let Some(request) = self.requests.auditing.remove(&id) {
                         effects.push(Effect::Reply(request, outcome.map(ClientResponse::SinksAudited)));

@@ -17,12 +17,14 @@ use std::sync::Arc;
 use weir_core::{Attempt, CoordinatorId, Epoch, JobGraph, JobId, WorkerId};
 
 pub use access::{Authenticator, Bearer, Caller, Grant, Identity, NewToken, Role, Subject, Token, TokenInfo};
+pub use artifacts::ArtifactPiece;
 pub use audit::{EpochAudit, SinkAudit, SinksAudit, found, verdict};
 pub use error::{ClientError, ClientErrorKind};
 pub use info::{
     CatalogInfo, CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobAction, JobDetail,
     JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
+pub use results::{Brought, FilePosition, ResultPiece, ResultReader};
 pub use scaling::{LoadInfo, Scaling, ScalingBy, ScalingDecision};
 
 /// Which job is meant.
@@ -131,6 +133,27 @@ pub enum ClientRequest {
         /// Of which job.
         job: JobRef,
     },
+    /// Say that somebody reads the rows of a `SELECT`, or nobody any more: then the folder goes in which they wait. The first word comes
+    /// before the job is submitted, and another one every now and then: see [`results::SAY_AGAIN`].
+    ExpectResults {
+        /// In which the job is, or will be.
+        namespace: String,
+        /// Which [folder](results::folder).
+        token: u64,
+        /// Whether somebody reads.
+        reading: bool,
+    },
+    /// The next piece of these rows.
+    ReadResults {
+        /// Of which job.
+        job: JobRef,
+        /// The last file that has arrived: it and those before it are deleted.
+        after: Option<FilePosition>,
+        /// Bytes of the next file that have arrived.
+        offset: u64,
+    },
+    /// Put a piece of a plugin's file into the cluster. Pieces that are there already, or are out of order, change nothing.
+    PutArtifact(ArtifactPiece),
     /// The workers that there are.
     ListWorkers,
     /// Move the work of a worker away, or give it work again.
@@ -203,7 +226,7 @@ pub enum ClientRequest {
 }
 
 impl ClientRequest {
-    /// Whether it changes nothing.
+    /// Whether it changes nothing that coordinators agree on.
     pub fn is_read(&self) -> bool {
         use ClientRequest as R;
         match self {
@@ -211,6 +234,9 @@ impl ClientRequest {
             | R::DescribeJob { .. }
             | R::ListCheckpoints { .. }
             | R::AuditSinks { .. }
+            | R::ExpectResults { .. }
+            | R::ReadResults { .. }
+            | R::PutArtifact(_)
             | R::ListWorkers
             | R::ListNamespaces
             | R::ShowCatalog { .. }
@@ -282,6 +308,7 @@ impl ClientRequest {
             | R::TakeSavepoint { job }
             | R::ListCheckpoints { job }
             | R::AuditSinks { job }
+            | R::ReadResults { job, .. }
             | R::ForgetCheckpoint { job, .. } => Some(job),
             _ => None,
         }
@@ -292,11 +319,13 @@ impl ClientRequest {
         use ClientRequest as R;
         let on = match self {
             R::SubmitJob(submit) => format!("{}/{}", submit.namespace, submit.name),
+            R::PutArtifact(piece) => piece.hash.to_string(),
             R::DrainWorker { worker, .. } => worker.to_string(),
             R::SetNamespace { namespace, .. }
             | R::DropNamespace { namespace }
             | R::ShowCatalog { namespace, .. }
             | R::ReplaceCatalog { namespace, .. }
+            | R::ExpectResults { namespace, .. }
             | R::ListJobs { namespace: Some(namespace), .. } => namespace.clone(),
             R::CreateToken(token) => token.name.clone(),
             R::RevokeToken { name } => name.clone(),
@@ -319,6 +348,9 @@ impl ClientRequest {
             R::ListCheckpoints { .. } => "list-checkpoints",
             R::ForgetCheckpoint { .. } => "forget-checkpoint",
             R::AuditSinks { .. } => "audit-sinks",
+            R::ExpectResults { .. } => "expect-results",
+            R::ReadResults { .. } => "read-results",
+            R::PutArtifact(_) => "put-artifact",
             R::ListWorkers => "list-workers",
             R::DrainWorker { draining: true, .. } => "drain-worker",
             R::DrainWorker { draining: false, .. } => "undrain-worker",
@@ -402,6 +434,13 @@ pub enum ClientResponse {
     Checkpoints(Vec<CheckpointInfo>),
     /// To [`ClientRequest::AuditSinks`].
     SinksAudited(SinksAudit),
+    /// To [`ClientRequest::ReadResults`]; `None`: for now there are no more rows.
+    Results(Option<ResultPiece>),
+    /// To [`ClientRequest::PutArtifact`].
+    ArtifactHere {
+        /// How many bytes of the file are there, from its beginning; all of them: it is there as a whole.
+        bytes: u64,
+    },
     /// To [`ClientRequest::ListWorkers`].
     Workers(Vec<WorkerInfo>),
     /// To [`ClientRequest::ListNamespaces`].
@@ -425,6 +464,8 @@ impl ClientResponse {
             ClientResponse::SavepointBegun { .. } => "SavepointBegun",
             ClientResponse::Checkpoints(_) => "Checkpoints",
             ClientResponse::SinksAudited(_) => "SinksAudited",
+            ClientResponse::Results(_) => "Results",
+            ClientResponse::ArtifactHere { .. } => "ArtifactHere",
             ClientResponse::Workers(_) => "Workers",
             ClientResponse::Namespaces(_) => "Namespaces",
             ClientResponse::Catalog(_) => "Catalog",

@@ -1,28 +1,21 @@
-//! The connector `$result` of a cluster: rows of a `SELECT`, on their way from a worker to the command that prints them.
+//! The connector `$result` of a cluster: rows of a `SELECT`, on their way from a worker to whoever reads them.
 //!
 //! They are staged in their checkpoint like those of any sink that wants its rows back, and go through files from there, so that
-//! no coordinator sees a row and none is printed twice, whoever dies meanwhile. The files are Arrow's, in a folder of this query
-//! alone beside the checkpoints.
-//!
-//! ```text
-//!   <folder>/reader-<n>                      made before the job is submitted, and every few seconds anew: somebody reads here
-//!   <folder>/part-<epoch>-<n>.arrow          rows of a completed checkpoint: printed in order, then deleted
-//! ```
+//! none is read twice, whoever dies meanwhile. The files are Arrow's, in a folder of this query alone beside the checkpoints; a
+//! coordinator sends them to the reader. What the folder holds, and how it is read, is told in [`weir_proto::client::results`].
 //!
 //! 1. A commit writes the epoch's files, each of which is there as a whole or not at all. It can be repeated, by anybody: it passes over
 //!    those that are there.
 //! 2. The reader looks only at files of epochs that the replicated state calls committed, so that it sees all of an epoch or
-//!    nothing; then it deletes them. Why not read the staged rows themselves: a checkpoint retires when it is committed and a few
-//!    newer ones are there, and whoever reads stdout may take longer than that.
-//! 3. A worker that was taken for dead may repeat a commit behind that. The reader knows what it has printed, and deletes such
-//!    a file.
+//!    nothing; then they are deleted. Why not read the staged rows themselves: a checkpoint retires when it is committed and a few
+//!    newer ones are there, and whoever reads may take longer than that.
+//! 3. A worker that was taken for dead may repeat a commit behind that. The reader says what it has, and such a file is deleted.
 //! 4. A reader that goes deletes `reader-<n>` first. From then on there is nothing to commit, and a sink does not open; both
 //!    would be for nobody. A worker that has another folder under this name finds no reader either, and says so.
 //! 5. A reader that was killed does not make `reader-<n>` anew. After a while the job fails, so that files do not pile up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
@@ -35,12 +28,10 @@ use weir_core::connector::{
 };
 use weir_core::{Batch, Epoch, Error, ErrorKind, Location, Result, TableSpec};
 use weir_object_storage::ObjectStorages;
+use weir_proto::client::FilePosition;
+use weir_proto::client::results::{PATIENCE, READERS};
 use weir_state::{Storage, Storages};
 
-/// Beginning of the names of the objects that say that somebody reads.
-pub const READERS: &str = "reader-";
-/// A reader that makes none of these for so long is gone.
-pub const PATIENCE: Duration = Duration::from_secs(300);
 /// Rows of a file, give or take a batch: the reader holds one file at a time in memory. Not bytes, since a commit that is repeated
 /// has to come to the same files.
 const FILE_ROWS: usize = 32 * 1024;
@@ -52,27 +43,6 @@ const OPTIONS: &[OptionInfo] =
 #[derive(Debug, Clone, Default)]
 pub struct ResultFiles {
     storages: ObjectStorages,
-}
-
-/// Where a file stands among the others: rows of earlier epochs come first, and within an epoch those of earlier files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FilePosition {
-    /// The epoch that its rows belong to.
-    pub epoch: Epoch,
-    /// Its number among those of this epoch.
-    pub number: u64,
-}
-
-impl FilePosition {
-    /// Where the file of that name stands; `None` for what is no visible file of rows.
-    pub fn of(name: &str) -> Option<Self> {
-        let (epoch, number) = name.strip_prefix("part-")?.strip_suffix(".arrow")?.split_once('-')?;
-        Some(Self { epoch: Epoch(epoch.parse().ok()?), number: number.parse().ok()? })
-    }
-
-    fn name(self) -> String {
-        format!("part-{}-{}.arrow", self.epoch, self.number)
-    }
 }
 
 /// URL of the folder.
@@ -106,11 +76,6 @@ impl Folder {
     fn reader(&self) -> Option<&String> {
         self.names.iter().filter(|name| name.starts_with(READERS)).max()
     }
-}
-
-/// Name of the object that says that somebody reads, number `n`.
-pub fn reader(n: u64) -> String {
-    format!("{READERS}{n:016}")
 }
 
 fn nobody_reads(folder: &str) -> Error {

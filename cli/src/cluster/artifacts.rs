@@ -1,19 +1,13 @@
-//! Files of plugins in the cluster: beside the checkpoints, in a folder in which each has its hash as its name. A file that is there is not
-//! sent again; the leader removes those that no job needs.
+//! Files of plugins in the cluster: beside the checkpoints, in a folder in which each has its hash as its name. They are sent to the
+//! coordinators in pieces; a file that is there is not sent again; the leader removes those that no job needs.
 
 use std::sync::Arc;
 
 use weir_core::{Error, Result};
-use weir_object_storage::ObjectStorages;
-use weir_proto::client::{ClientRequest, ClientResponse, artifacts};
-use weir_state::Storages;
+use weir_proto::client::{ArtifactPiece, ClientRequest, ClientResponse, artifacts};
 
 use super::client::{Client, expect_answer};
-use crate::blocking::blocking;
 use crate::plugin::PluginFile;
-
-const NOT_REACHED: &str =
-    "run `weir submit` on a machine that reaches this folder, such as that of a coordinator or a worker";
 
 /// The folder in which plugins are kept, as a URL.
 ///
@@ -29,7 +23,7 @@ pub async fn folder(client: &mut Client) -> Result<String> {
 /// needs any more: so they are put there before and behind it.
 ///
 /// # Errors
-/// What goes wrong with it, or if the storage is not reached from here.
+/// What goes wrong with it, or if the files cannot be sent.
 pub async fn with_files<T>(
     files: &[Arc<PluginFile>],
     client: &mut Client,
@@ -44,32 +38,47 @@ pub async fn with_files<T>(
 /// Puts files into the folder that are not there.
 ///
 /// # Errors
-/// If the cluster does not answer, or its storage is not reached from here.
+/// If the cluster does not take them.
 pub async fn put(files: &[Arc<PluginFile>], client: &mut Client) -> Result<()> {
-    if files.is_empty() {
-        return Ok(());
-    }
-    let folder = folder(client).await?;
     for file in files {
-        upload_one(file.clone(), folder.clone()).await.map_err(|error| {
+        put_one(file, client).await.map_err(|error| {
             error.context(format!("cannot put the plugin {} into the cluster's storage", file.artifact))
         })?;
     }
     Ok(())
 }
 
-async fn upload_one(file: Arc<PluginFile>, folder: String) -> Result<()> {
-    let sent = blocking(move || {
-        let root = artifacts::storage_of(&folder);
-        if !ObjectStorages::default().is_there(root)? {
-            return Err(Error::environment("there is no such folder on this machine").with_help(NOT_REACHED));
-        }
-        let storage = ObjectStorages::default().open(&folder).map_err(|error| error.with_help(NOT_REACHED))?;
-        let name = file.artifact.hash.as_str();
-        if storage.list(name)?.iter().any(|known| known == name) {
+/// How often the cluster may turn out to have less of a file than before: pieces may be taken for those of a file that nothing needs.
+const RESTARTS: usize = 3;
+
+async fn put_one(file: &PluginFile, client: &mut Client) -> Result<()> {
+    let size = file.content.len() as u64;
+    if size > artifacts::LARGEST {
+        let (size, most) = (mebibytes(size), mebibytes(artifacts::LARGEST));
+        return Err(Error::user(format!("the file has {size} MiB, and may have {most}"))
+            .with_help("build it with `cargo build --release`, and strip it"));
+    }
+    let mut restarts = 0;
+    // The first question is how much of it is there.
+    let (mut here, mut length) = (0, 0);
+    loop {
+        let sent = usize::try_from(here).unwrap_or(usize::MAX);
+        let rest = file.content.get(sent..).unwrap_or_default();
+        let bytes = rest[..rest.len().min(length)].to_vec().into();
+        let piece = ArtifactPiece { hash: file.artifact.hash.clone(), size, offset: here, bytes };
+        let answer = client.call(ClientRequest::PutArtifact(piece)).await?;
+        let now = expect_answer!(answer, ClientResponse::ArtifactHere { bytes } => bytes)?;
+        if now >= size {
             return Ok(());
         }
-        storage.put(name, &file.content)
-    });
-    sent.await
+        restarts += usize::from(length > 0 && now <= here);
+        if restarts > RESTARTS {
+            return Err(Error::environment("others remove its pieces meanwhile").with_help("submit it again"));
+        }
+        (here, length) = (now, artifacts::PIECE);
+    }
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes >> 20
 }

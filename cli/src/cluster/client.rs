@@ -75,6 +75,17 @@ impl Client {
         Ok(Self { addresses, next: 0, channel: None, patience, credentials })
     }
 
+    /// A client of the same coordinators, to ask beside this one.
+    pub fn another(&self) -> Self {
+        Self {
+            addresses: self.addresses.clone(),
+            next: self.next,
+            channel: None,
+            patience: self.patience,
+            credentials: self.credentials.clone(),
+        }
+    }
+
     /// Asks until there is an answer.
     ///
     /// # Errors

@@ -145,7 +145,7 @@ impl Follow {
         let job = describe(client, &self.job).await;
         let job = job.inspect_err(|_| self.say("the job goes on in the cluster, as far as it can"))?;
         let printed = match rows {
-            Some(rows) => rows.print(&job).await,
+            Some(rows) => rows.print(client, &job).await,
             None => Ok(()),
         };
         Ok((job, printed))

@@ -1,9 +1,9 @@
 //! `weir submit` of a `SELECT`: a job that lives as long as somebody reads its rows.
 //!
 //! ```text
-//!   folder for the rows ─▶ submit ─▶ watch and print ─▶ end the job ─▶ print what is left ─▶ delete job and folder
-//!                                      │
-//!                                      └ until it has ended, its LIMIT is reached, ^C, or nobody reads stdout
+//!   say that somebody reads ─▶ submit ─▶ watch and print ─▶ end the job ─▶ print what is left ─▶ delete job and folder
+//!                                          │
+//!                                          └ until it has ended, its LIMIT is reached, ^C, or nobody reads stdout
 //! ```
 //!
 //! A job whose `LIMIT` is reached has no more rows, whether its input goes on or not. Such a job cannot go on without this command, nor
@@ -48,17 +48,26 @@ impl Select {
     ///
     /// # Errors
     /// What the cluster answers; why the job has failed; if rows cannot be fetched or printed.
-    pub async fn run(mut self, client: &mut Client, job: SubmitJob) -> Result<Exit> {
+    pub async fn run(self, client: &mut Client, job: SubmitJob) -> Result<Exit> {
+        let expecting = self.rows.keep_expecting(client.another());
+        tokio::select! {
+            exit = self.see_through(client, job) => exit,
+            never = expecting => match never {},
+        }
+    }
+
+    async fn see_through(mut self, client: &mut Client, job: SubmitJob) -> Result<Exit> {
         // From here on ^C has something to clear away.
         let mut signals = Signals::listen()?;
         let name = job.name.clone();
         let job = match self.submit(client, job).await {
             Ok(job) => job,
             Err(error) => {
-                self.remove_folder().await;
+                self.remove_folder(client).await;
                 return Err(error);
             }
         };
+        self.rows.are_of(job);
         // While the job is there: what nothing needs any more would stay.
         if let Err(error) = artifacts::put(&self.files, client).await {
             self.clear_away(client, job, false).await.inspect_err(|_| self.screen.message(&left_behind(&name, job)))?;
@@ -113,6 +122,7 @@ impl Select {
 
     async fn submit(&self, client: &mut Client, job: SubmitJob) -> Result<JobId> {
         artifacts::put(&self.files, client).await?;
+        self.rows.expect(client).await?;
         submission::send(client, job).await.map(|(job, _)| job)
     }
 
@@ -120,7 +130,7 @@ impl Select {
     async fn clear_away(&mut self, client: &mut Client, id: JobId, read_on: bool) -> Result<()> {
         let job = end(client, id).await?;
         let printed = match read_on {
-            true => self.rows.print(&job).await,
+            true => self.rows.print(client, &job).await,
             false => Ok(()),
         };
         let finished = self.rows.results().finish().await;
@@ -128,13 +138,13 @@ impl Select {
         {
             self.screen.message(&format!("warning: job {id} is left in `weir jobs list --all`: {error}\n"));
         }
-        self.remove_folder().await;
+        self.remove_folder(client).await;
         let nobody_reads = !read_on || self.rows.results().reader_is_gone();
         if nobody_reads { Ok(()) } else { printed.and(finished) }
     }
 
-    async fn remove_folder(&mut self) {
-        if let Err(error) = self.rows.remove().await {
+    async fn remove_folder(&mut self, client: &mut Client) {
+        if let Err(error) = self.rows.remove(client).await {
             self.screen.message(&format!("warning: rows of the query are left in the cluster's storage: {error}\n"));
         }
     }

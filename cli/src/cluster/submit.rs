@@ -214,28 +214,20 @@ async fn select(
 ) -> Result<Exit> {
     let answer = client.call(ClientRequest::DescribeCluster).await?;
     let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
-    let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), output_on(settings, screen), false)).await?;
-    let planned = plan(parsed, settings, screen, rows.options());
-    let about = |planned: Plan| Ok((planned.last_row, planned.has_changes, graph_of(planned)?));
-    let graph = match planned.and_then(about) {
-        Ok((last_row, has_changes, graph)) => {
-            if let Some(last_row) = last_row {
-                rows.results().end_behind(last_row);
-            }
-            if has_changes && arguments.is_live {
-                rows.results().show_what_is_left();
-            }
-            graph
-        }
-        Err(error) => {
-            rows.remove().await?;
-            return Err(error);
-        }
-    };
+    let results = Results::new(screen.clone(), output_on(settings, screen), false);
+    let rows = Rows::new(&arguments.namespace, &cluster, results)?;
+    let planned = plan(parsed, settings, screen, rows.options())?;
+    if let Some(last_row) = planned.last_row {
+        rows.results().end_behind(last_row);
+    }
+    if planned.has_changes && arguments.is_live {
+        rows.results().show_what_is_left();
+    }
+    let graph = graph_of(planned)?;
     // Such jobs come and go, and two people may run the same script at the same time.
     let default_name = || {
         let name = settings.name.clone().unwrap_or_else(|| name_of_job(job, arguments));
-        format!("{name}-{}", rows.token())
+        format!("{name}-{}", rows.letters())
     };
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let request = request(&arguments.namespace, job.text()?, settings, name, graph);

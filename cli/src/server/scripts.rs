@@ -9,17 +9,17 @@ use std::time::Duration;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
-use weir_api::{PlannedJob, QueryRows, Script, Scripts};
+use weir_api::{PlannedJob, Script, Scripts};
 use weir_core::{ConnectorRegistry, Error, JobGraph, Result};
 use weir_functions::Functions;
-use weir_proto::client::{ClusterInfo, JobDetail};
+use weir_proto::client::ClusterInfo;
 use weir_sql::diagnostics::{behind_lines, error_at, without_secrets};
 use weir_sql::shared::{self, Declaration, asks_for_more, beginning, needed};
 use weir_sql::{Plan, Statement};
 
 use crate::blocking::blocking;
 use crate::cluster::request::{check_name, graph_of, request};
-use crate::cluster::result_folder::ResultFolder;
+use crate::cluster::result_folder::{ResultFolder, rows_of};
 use crate::leftovers::earlier_results;
 use crate::planning::{explained, plan_elsewhere};
 use crate::result::json_lines;
@@ -27,9 +27,6 @@ use crate::settings::{Layers, Origin, Settings, apply_settings, registry};
 
 /// How often rows of a `SELECT` become visible unless the user says otherwise: somebody looks at them.
 const INTERACTIVE: Duration = Duration::from_secs(1);
-
-const NOT_REACHED: &str =
-    "give the coordinators the storage that the workers have; or write the rows into a table with INSERT INTO";
 
 /// Plans with these connectors.
 #[derive(Clone)]
@@ -155,11 +152,11 @@ impl Scripts for Planner {
         script: Script,
         catalog: Vec<String>,
         cluster: &ClusterInfo,
-    ) -> Result<(PlannedJob, Box<dyn QueryRows>)> {
-        let mut folder = ResultFolder::create(cluster, NOT_REACHED).await?;
-        let (planner, statement, catalog, options) = (self.clone(), script.clone(), catalog.to_vec(), folder.options());
-        let planned = blocking(move || planner.planned(&statement, &catalog, &options)).await;
-        let planned = planned.and_then(|mut planned| {
+    ) -> Result<(PlannedJob, u64)> {
+        let folder = ResultFolder::new(cluster)?;
+        let (planner, namespace) = (self.clone(), namespace.to_owned());
+        blocking(move || {
+            let mut planned = planner.planned(&script, &catalog, &folder.options())?;
             if !planned.is_query {
                 return Err(Error::user("the script has no SELECT whose rows could be sent")
                     .with_help("a script of INSERT INTOs goes to …/jobs"));
@@ -169,37 +166,14 @@ impl Scripts for Planner {
             }
             // Such jobs come and go, and two people may run the same script at the same time.
             let name = script.name.clone().or_else(|| planned.settings.name.clone()).unwrap_or_else(|| "query".into());
-            job_of(namespace, format!("{name}-{}", folder.token()), &script, planned)
-        });
-        match planned {
-            Ok(planned) => Ok((planned, Box::new(FetchedRows(folder)))),
-            Err(error) => {
-                if let Err(left) = folder.remove().await {
-                    tracing::warn!(error = left.report(), "a folder for rows of a query is left in the storage");
-                }
-                Err(error)
-            }
-        }
-    }
-}
-
-/// Rows from the folder that they come through.
-struct FetchedRows(ResultFolder);
-
-#[async_trait::async_trait]
-impl QueryRows for FetchedRows {
-    async fn next(&mut self, job: &JobDetail) -> Result<Vec<String>> {
-        while let Some(batches) = self.0.next(job).await? {
-            let rows = blocking(move || lines(&batches)).await?;
-            if !rows.is_empty() {
-                return Ok(rows);
-            }
-        }
-        Ok(Vec::new())
+            let job = job_of(&namespace, format!("{name}-{}", folder.letters()), &script, planned)?;
+            Ok((job, folder.token()))
+        })
+        .await
     }
 
-    async fn remove(&mut self) -> Result<()> {
-        self.0.remove().await
+    async fn rows(&self, file: Vec<u8>) -> Result<Vec<String>> {
+        blocking(move || lines(&rows_of(file)?)).await
     }
 }
 

@@ -51,7 +51,7 @@ use self::limits::Limits;
 pub use origin::Hosts;
 pub use page::Page;
 pub use problem::Problem;
-pub use scripts::{Explained, PlannedJob, QueryRows, Script, Scripts};
+pub use scripts::{Explained, PlannedJob, Script, Scripts};
 
 /// How long a request waits for the coordinators to agree.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,9 +1,9 @@
 //! `SELECT`s whose rows come back over the connection that asked.
 //!
 //! ```text
-//!   folder for the rows ─▶ submit ─▶ watch, and send rows ─▶ end the job ─▶ send what is left ─▶ delete job and folder
-//!                                        │
-//!                                        └ until it has ended, its last row has come, or nobody listens
+//!   say that somebody reads ─▶ submit ─▶ watch, and send rows ─▶ end the job ─▶ send what is left ─▶ delete job and folder
+//!                                            │
+//!                                            └ until it has ended, its last row has come, or nobody listens
 //! ```
 //!
 //! A task of its own does it from the first step on, and sees it through when the client goes away: the job cannot go on without its reader. Of a
@@ -18,12 +18,13 @@ use futures::{Stream, stream};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
-use weir_core::{Error, ErrorKind, JobId};
-use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, status};
+use weir_core::JobId;
+use weir_proto::client::results::SAY_AGAIN;
+use weir_proto::client::{Brought, ClientRequest, ClientResponse, JobDetail, JobRef, ResultReader, SubmitJob, status};
 
 use crate::events::event;
 use crate::extract::{Body, Names};
-use crate::scripts::{self, PlannedJob, QueryRows, Script};
+use crate::scripts::{self, PlannedJob, Script};
 use crate::{Api, Problem, Shared, State, answer};
 
 /// Time between two looks.
@@ -79,34 +80,35 @@ async fn answer(
     begun: oneshot::Sender<Result<(), Problem>>,
 ) {
     // Whoever asked may be gone, here and below: then the query is over with its first look.
-    let (planned, rows) = match prepared(&api, &namespace, script).await {
+    let (planned, token) = match prepared(&api, &namespace, script).await {
         Ok(prepared) => prepared,
         Err(problem) => return drop(begun.send(Err(problem))),
     };
     let PlannedJob { job, last_row, warnings, .. } = planned;
-    let name = JobRef::Name { namespace, name: job.name.clone() };
-    let mut query = Query { api: api.clone(), job: name, rows, left: last_row.unwrap_or(u64::MAX), events };
-    let submitted = match api.ask(ClientRequest::SubmitJob(job)).await {
-        Ok(ClientResponse::Submitted { job, .. }) => Ok(job),
-        Ok(other) => Err(Problem::unexpected(&other)),
-        Err(problem) => Err(problem),
-    };
-    match submitted {
-        Ok(job) => {
-            query.job = JobRef::Id(job);
-            let _ = query.events.send(event("begun", &Begun { job, warnings })).await;
-            let _ = begun.send(Ok(()));
-            query.run().await;
-        }
-        Err(problem) => {
-            // Where it is not known whether there is a job, there may be one.
-            query.clear_away_unheard(false).await;
-            let _ = begun.send(Err(problem));
+    let name = JobRef::Name { namespace: namespace.clone(), name: job.name.clone() };
+    let expect = |reading| ClientRequest::ExpectResults { namespace: namespace.clone(), token, reading };
+    let rows = ResultReader::new(name.clone());
+    let left = last_row.unwrap_or(u64::MAX);
+    let query = Query { api: api.clone(), job: name, rows, nobody_reads: expect(false), left, events };
+    tokio::select! {
+        () = query.see_through(expect(true), job, warnings, begun) => {}
+        never = keep_saying(&api, expect(true)) => match never {},
+    }
+}
+
+/// Says again and again that somebody reads, though the connection may block for long.
+async fn keep_saying(api: &Api, somebody_reads: ClientRequest) -> Infallible {
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "a pause between two signs of life")]
+        tokio::time::sleep(SAY_AGAIN).await;
+        // The next one may be heard, and there is patience for several.
+        if let Err(problem) = api.tell(somebody_reads.clone()).await {
+            tracing::debug!(problem = problem.detail, "could not say that somebody reads");
         }
     }
 }
 
-async fn prepared(api: &Api, namespace: &str, script: Script) -> Result<(PlannedJob, Box<dyn QueryRows>), Problem> {
+async fn prepared(api: &Api, namespace: &str, script: Script) -> Result<(PlannedJob, u64), Problem> {
     let catalog = scripts::catalog_to_change(api, namespace).await?;
     let cluster = answer!(api.ask(ClientRequest::DescribeCluster).await?, ClientResponse::Cluster(cluster) => cluster)?;
     let _place = api.limits.planning().await;
@@ -117,13 +119,45 @@ async fn prepared(api: &Api, namespace: &str, script: Script) -> Result<(Planned
 struct Query {
     api: Arc<Api>,
     job: JobRef,
-    rows: Box<dyn QueryRows>,
+    rows: ResultReader,
+    /// Has the folder of the rows removed.
+    nobody_reads: ClientRequest,
     /// Rows to come, at most.
     left: u64,
     events: mpsc::Sender<Event>,
 }
 
 impl Query {
+    /// Runs it. `begun` is told whether it does.
+    async fn see_through(
+        mut self,
+        somebody_reads: ClientRequest,
+        job: SubmitJob,
+        warnings: Vec<String>,
+        begun: oneshot::Sender<Result<(), Problem>>,
+    ) {
+        match self.submit(somebody_reads, job).await {
+            Ok(job) => {
+                self.job = JobRef::Id(job);
+                self.rows = ResultReader::new(self.job.clone());
+                let _ = self.events.send(event("begun", &Begun { job, warnings })).await;
+                let _ = begun.send(Ok(()));
+                self.run().await;
+            }
+            Err(problem) => {
+                // Where it is not known whether there is a job, there may be one.
+                self.clear_away_unheard(false).await;
+                let _ = begun.send(Err(problem));
+            }
+        }
+    }
+
+    async fn submit(&self, somebody_reads: ClientRequest, job: SubmitJob) -> Result<JobId, Problem> {
+        self.api.tell(somebody_reads).await?;
+        let submitted = self.api.ask(ClientRequest::SubmitJob(job)).await?;
+        answer!(submitted, ClientResponse::Submitted { job, .. } => job)
+    }
+
     async fn run(mut self) {
         let events = self.events.clone();
         let outcome = tokio::select! {
@@ -161,10 +195,10 @@ impl Query {
             match self.send(&job).await {
                 Ok(()) => unread_since = None,
                 // The storage may be back in a moment.
-                Err(Unsent::Unread(error)) if error.kind() == ErrorKind::Environment => {
+                Err(Unsent::Unread(problem)) if problem.kind == "unavailable" => {
                     let since = *unread_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > STORAGE {
-                        return Err(Some(Problem::failed(error.chain())));
+                        return Err(Some(problem));
                     }
                     continue;
                 }
@@ -188,11 +222,11 @@ impl Query {
     }
 
     async fn send(&mut self, job: &JobDetail) -> Result<(), Unsent> {
-        loop {
-            let rows = self.rows.next(job).await.map_err(Unsent::Unread)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
+        while let Some(request) = self.rows.request(job) {
+            let answer = self.api.ask(request).await.map_err(Unsent::Unread)?;
+            let piece = answer!(answer, ClientResponse::Results(piece) => piece).map_err(Unsent::Unread)?;
+            let Brought::File(file) = self.rows.take(job, piece) else { continue };
+            let rows = self.api.scripts.rows(file).await.map_err(|error| Unsent::Unread(error.into()))?;
             for row in rows {
                 if self.left == 0 {
                     return Ok(());
@@ -201,6 +235,7 @@ impl Query {
                 self.events.send(Event::default().event("row").data(row)).await.map_err(|_| Unsent::Unheard)?;
             }
         }
+        Ok(())
     }
 
     /// The same where nobody is there to be told what goes wrong.
@@ -213,7 +248,7 @@ impl Query {
     /// Ends the job, sends what has come out of it if that is wanted, and deletes all that there is of it.
     async fn clear_away(&mut self, read_on: bool) -> Result<(), Problem> {
         let ended = self.end(read_on).await;
-        let removed = self.rows.remove().await.map_err(|error| Problem::failed(error.chain()));
+        let removed = self.api.tell(self.nobody_reads.clone()).await.map(drop);
         ended.and(removed)
     }
 
@@ -247,7 +282,7 @@ impl Query {
 /// Why rows were not sent.
 enum Unsent {
     /// They cannot be read.
-    Unread(Error),
+    Unread(Problem),
     /// Nobody listens.
     Unheard,
 }
@@ -256,7 +291,7 @@ impl Unsent {
     /// What to tell, if somebody listens.
     fn problem(self) -> Option<Problem> {
         match self {
-            Unsent::Unread(error) => Some(Problem::failed(error.chain())),
+            Unsent::Unread(problem) => Some(problem),
             Unsent::Unheard => None,
         }
     }

@@ -8,7 +8,7 @@ use axum::Json;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_core::{JobGraph, Result};
-use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse, ClusterInfo, JobDetail, JobRef, SubmitJob};
+use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse, ClusterInfo, JobRef, SubmitJob};
 
 use crate::extract::{Body, Names};
 use crate::{Api, Problem, Shared, State, answer};
@@ -80,34 +80,23 @@ pub trait Scripts: Send + Sync + 'static {
     /// A script as it is shown: without secrets.
     fn shown(&self, script: &str) -> String;
 
-    /// Prepares to run a `SELECT` in that cluster and to fetch its rows.
+    /// The job that a `SELECT` is in that cluster, and which of the folders for results its rows come through.
     ///
     /// # Errors
-    /// If it cannot run as a stream, or the cluster's storage is not reached from here.
+    /// If it cannot run as a stream.
     async fn query(
         &self,
         namespace: &str,
         script: Script,
         catalog: Vec<String>,
         cluster: &ClusterInfo,
-    ) -> Result<(PlannedJob, Box<dyn QueryRows>)>;
-}
+    ) -> Result<(PlannedJob, u64)>;
 
-/// The rows of a `SELECT` that runs.
-#[async_trait]
-pub trait QueryRows: Send + Sync {
-    /// Rows that have become visible and were not told yet, each as a JSON object; none if there are none for now.
-    /// They are gone once the next ones are asked for.
+    /// The rows of a file of such a folder, each as a JSON object.
     ///
     /// # Errors
-    /// If they cannot be read.
-    async fn next(&mut self, job: &JobDetail) -> Result<Vec<String>>;
-
-    /// Removes what is left: nobody reads here any more.
-    ///
-    /// # Errors
-    /// If it cannot be removed.
-    async fn remove(&mut self) -> Result<()>;
+    /// If it is damaged.
+    async fn rows(&self, file: Vec<u8>) -> Result<Vec<String>>;
 }
 
 /// The catalog of a namespace.

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema};
-use weir_core::plugin::{Artifact, FunctionKind, FunctionSignature, Isolation, PluginFunction, PluginSpec};
+use weir_core::plugin::{Artifact, ArtifactHash, FunctionKind, FunctionSignature, Isolation, PluginFunction, PluginSpec};
 use weir_core::{Attempt, CalcSpec, ChangelogKind, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
-use weir_proto::client::{AdoptedCheckpoint, JobSettingsInfo, NewToken, QuotaInfo, Scaling, SubmitJob};
+use weir_proto::client::{AdoptedCheckpoint, ArtifactPiece, JobSettingsInfo, NewToken, QuotaInfo, Scaling, SubmitJob};
 
 use super::*;
 use crate::cluster::{Applied, Command, Quota, Token};
@@ -106,6 +106,9 @@ fn table() -> Vec<(ClientRequest, &'static str)> {
         (R::TakeSavepoint { job: job() }, run),
         (R::ListCheckpoints { job: job() }, see),
         (R::AuditSinks { job: job() }, see),
+        (R::ExpectResults { namespace: namespace(), token: 7, reading: true }, change),
+        (R::PutArtifact(piece()), ""),
+        (R::ReadResults { job: job(), after: None, offset: 0 }, change),
         (R::ForgetCheckpoint { job: job(), epoch: Epoch(1) }, run),
         (R::ListWorkers, see),
         (R::DrainWorker { worker: WorkerId("w".into()), draining: true }, operate),
@@ -127,6 +130,10 @@ fn table() -> Vec<(ClientRequest, &'static str)> {
         (R::RemoveCoordinator { id }, administer),
         (R::TransferLeadership { to: None }, administer),
     ]
+}
+
+fn piece() -> ArtifactPiece {
+    ArtifactPiece { hash: ArtifactHash::from_bytes([7; 32]), size: 1, offset: 0, bytes: vec![1].into() }
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod leftovers;
 mod load;
 mod reconcile;
 mod scaling;
+mod serving;
 mod sessions;
 mod traces;
 mod workers;
@@ -38,7 +39,9 @@ use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
 use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, WorkerId};
 use weir_monitoring::Span;
-use weir_proto::client::{ClientError, SinksAudit, results};
+use weir_proto::client::{
+    ArtifactPiece, ClientError, ClientResponse, FilePosition, SinksAudit, results as result_folders,
+};
 use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
 use weir_state::Manifest;
 
@@ -147,6 +150,8 @@ pub enum Effect {
     Close(SessionId),
     /// Ask storage.
     Store(OperationId, StorageOperation),
+    /// What storage was to do for a client is done.
+    Served(OperationId, Result<ClientResponse, ClientError>),
     /// An audit of sinks has come to its end.
     Audited(AuditId, Result<SinksAudit, ClientError>),
     /// So many workers should be here.
@@ -186,6 +191,29 @@ pub enum StorageOperation {
         /// A job's storage, or where its results wait.
         place: StoragePlace,
     },
+    /// Say in the folder where results wait that somebody reads them, or make it.
+    ExpectResults {
+        /// The folder.
+        place: StoragePlace,
+    },
+    /// Read on in results.
+    ReadResults {
+        /// Where they wait.
+        place: StoragePlace,
+        /// The last epoch that may be read.
+        committed: Epoch,
+        /// The last file that is needed no more.
+        after: Option<FilePosition>,
+        /// Bytes of the next one to pass over.
+        offset: u64,
+    },
+    /// Take a piece of a plugin's file.
+    PutArtifact {
+        /// Where all of them are.
+        place: StoragePlace,
+        /// The piece.
+        piece: ArtifactPiece,
+    },
     /// Delete files of plugins.
     Collect {
         /// Where all of them are.
@@ -200,6 +228,8 @@ pub enum StorageOperation {
 pub enum StorageOutcome {
     /// The manifest, read or written.
     Manifest(weir_core::Result<Arc<Manifest>>),
+    /// What to answer to a client.
+    Answer(weir_core::Result<ClientResponse>),
     /// Something that nobody waits for.
     Done,
 }
@@ -209,6 +239,8 @@ pub enum StorageOutcome {
 enum Operation {
     Base(JobId, Attempt),
     Manifest(JobId, Attempt, Epoch),
+    /// A client waits for it.
+    Served,
     /// Files of plugins are deleted.
     Collection,
     Tidy,
@@ -267,7 +299,7 @@ impl<'a> Context<'a> {
             _ => None,
         })?;
         let url = table.options.get(RESULT_FOLDER)?;
-        results::is_folder(url, &self.state.storage, &self.state.cluster).then(|| StoragePlace { url: url.clone() })
+        result_folders::is_folder(url, &self.state.storage, &self.state.cluster).then(|| StoragePlace { url: url.clone() })
     }
 }
 
@@ -405,11 +437,12 @@ impl Leader {
         self.jobs.get(job).is_some_and(|duties| duties.proposed.contains(&proposal))
     }
 
-    fn store(&mut self, context: &mut Context<'_>, purpose: Operation, operation: StorageOperation) {
+    fn store(&mut self, context: &mut Context<'_>, purpose: Operation, operation: StorageOperation) -> OperationId {
         self.next_operation += 1;
         let id = OperationId(self.next_operation);
         self.operations.insert(id, purpose);
         context.effects.push(Effect::Store(id, operation));
+        id
     }
 
     fn stored(&mut self, context: &mut Context<'_>, operation: OperationId, outcome: StorageOutcome) {
@@ -423,6 +456,7 @@ impl Leader {
             {
                 self.checkpoints(context, job, checkpoints_of::Event::ManifestWritten { epoch, result });
             }
+            (Some(Operation::Served), outcome) => Self::served(context, operation, outcome),
             (
                 Some(Operation::Base(..) | Operation::Manifest(..) | Operation::Collection | Operation::Tidy) | None,
                 _,

@@ -17,7 +17,7 @@ use crate::cluster::{
     Applied, Checkpoint, ClusterState, Command, Job, JobSettings, JobSpec, JobStatus, Quota, Refusal, RefusalKind,
     RestartPolicy,
 };
-use crate::leader::{Context, Now};
+use crate::leader::{Context, Leader, Now, OperationId};
 use crate::raft::{LogId, LogStore, Member, MembershipChange, Refused};
 
 impl<S: LogStore> Node<S> {
@@ -126,6 +126,9 @@ impl<S: LogStore> Node<S> {
             | ClientRequest::DescribeJob { .. }
             | ClientRequest::ListCheckpoints { .. }
             | ClientRequest::AuditSinks { .. }
+            | ClientRequest::ExpectResults { .. }
+            | ClientRequest::ReadResults { .. }
+            | ClientRequest::PutArtifact(_)
             | ClientRequest::ListWorkers
             | ClientRequest::ListNamespaces
             | ClientRequest::ShowCatalog { .. }
@@ -181,6 +184,21 @@ impl<S: LogStore> Node<S> {
         self.carry_out(wanted, effects).map_err(internal)
     }
 
+    /// Has storage do something for a client. Answered when it has.
+    fn serve(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        effects: &mut Vec<Effect>,
+        serve: impl FnOnce(&mut Leader, &mut Context<'_>) -> Result<OperationId, ClientError>,
+    ) -> Result<(), ClientError> {
+        let leader = self.leader.as_mut().ok_or_else(unavailable)?;
+        let mut wanted = Vec::new();
+        let operation = serve(leader, &mut Context::new(now, &self.state, &mut wanted))?;
+        self.requests.served.insert(operation, request);
+        self.carry_out(wanted, effects).map_err(internal)
+    }
+
     fn change_members(
         &mut self,
         request: RequestId,
@@ -200,10 +218,22 @@ impl<S: LogStore> Node<S> {
     /// This node still led when the read came in: its state holds all that was acknowledged before.
     pub(super) fn answer_read(&mut self, now: Now, read: u64, effects: &mut Vec<Effect>) {
         let Some((id, principal, request)) = self.requests.reading.remove(&read) else { return };
-        if let ClientRequest::AuditSinks { job } = &request {
-            if let Err(refused) = self.audit_sinks(now, id, job, effects) {
-                effects.push(Effect::Reply(id, Err(refused)));
+        // Others have to be asked first.
+        let asked = match &request {
+            ClientRequest::AuditSinks { job } => Some(self.audit_sinks(now, id, job, effects)),
+            ClientRequest::ExpectResults { namespace, token, reading } => Some(
+                self.serve(now, id, effects, |leader, on| leader.expect_results(on, namespace, *token, *reading)),
+            ),
+            ClientRequest::ReadResults { job, after, offset } => Some(self.find(job).and_then(|job| {
+                self.serve(now, id, effects, |leader, on| leader.read_results(on, job, *after, *offset))
+            })),
+            ClientRequest::PutArtifact(piece) => {
+                Some(self.serve(now, id, effects, |leader, on| Ok(leader.put_artifact(on, piece.clone()))))
             }
+            _ => None,
+        };
+        if let Some(asked) = asked {
+            effects.extend(asked.err().map(|refused| Effect::Reply(id, Err(refused))));
             return;
         }
         let answer = match &self.leader {

@@ -25,6 +25,7 @@ mod leftovers;
 mod markers;
 mod patience;
 mod plugins;
+mod results;
 mod scaling;
 mod slots;
 mod traces;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_core::plugin::ArtifactHash;
 use weir_core::{Error, Result};
+use weir_proto::client::ClientResponse;
 use weir_proto::control::StoragePlace;
 use weir_state::retention::{self, Retained};
 use weir_state::{Manifest, Storage, Storages, layout};
@@ -48,6 +49,18 @@ impl CheckpointStorages {
                     tracing::warn!(place = place.url, error = error.report(), "old checkpoints could not be deleted");
                 }
                 StorageOutcome::Done
+            }
+            StorageOperation::ExpectResults { place } => {
+                let expected = self.open(&place).and_then(|storage| results::expect(&*storage));
+                StorageOutcome::Answer(expected.map(|()| ClientResponse::Accepted))
+            }
+            StorageOperation::ReadResults { place, committed, after, offset } => {
+                let read = self.open(&place).and_then(|storage| results::read(&*storage, committed, after, offset));
+                StorageOutcome::Answer(read.map(ClientResponse::Results))
+            }
+            StorageOperation::PutArtifact { place, piece } => {
+                let put = self.open(&place).and_then(|storage| artifacts::put(&*storage, &piece));
+                StorageOutcome::Answer(put.map(|here| ClientResponse::ArtifactHere { bytes: here }))
             }
             StorageOperation::Collect { place, needed } => {
                 if let Err(error) = self.open(&place).and_then(|storage| collect(&*storage, &needed)) {
@@ -120,10 +133,10 @@ pub fn load(storage: &dyn Storage, path: &str) -> Result<Manifest> {
     Manifest::load(storage, path, epoch.ok_or_else(|| Error::internal(format!("'{path}' is no path of a manifest")))?)
 }
 
-/// Deletes files of plugins, and nothing else that may be there.
+/// Deletes files of plugins, and pieces of such that nobody has put together, and nothing else that may be there.
 fn collect(storage: &dyn Storage, needed: &BTreeSet<ArtifactHash>) -> Result<()> {
     let listing = storage.list("")?;
-    let is_left_over = |path: &&String| path.parse().is_ok_and(|hash: ArtifactHash| !needed.contains(&hash));
+    let is_left_over = |path: &&String| artifacts::hash_of(path).is_some_and(|hash| !needed.contains(&hash));
     listing.iter().filter(is_left_over).try_for_each(|path| storage.delete(path))
 }
 
@@ -134,6 +147,9 @@ fn delete_all(storage: &dyn Storage) -> Result<()> {
     manifests.into_iter().chain(others).try_for_each(|path| storage.delete(path))?;
     storage.vacate()
 }
+
+mod artifacts;
+mod results;
 
 #[cfg(test)]
 mod tests;

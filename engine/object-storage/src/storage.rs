@@ -185,6 +185,10 @@ impl Storage for ObjectStorage {
         Err(too_short(&self.locate(path), size, offset, length))
     }
 
+    fn length(&self, path: &str) -> Result<u64> {
+        self.size(path)?.ok_or_else(|| Error::environment(format!("there is no {}", self.locate(path))))
+    }
+
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         // Stores that know no folders are asked for whole parts of names.
         let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);

@@ -130,6 +130,10 @@ impl Storage for Counted {
         Ok(range)
     }
 
+    fn length(&self, path: &str) -> Result<u64> {
+        self.counts.get.count(self.storage.length(path))
+    }
+
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         self.counts.list.count(self.storage.list(prefix))
     }

@@ -193,6 +193,11 @@ impl Storage for LocalStorage {
         Ok(bytes)
     }
 
+    fn length(&self, path: &str) -> Result<u64> {
+        let path = self.file(path)?;
+        Ok(path.metadata().map_err(|error| failed("read", &path, error))?.len())
+    }
+
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         let mut found = Vec::new();
         self.walk(&self.root, prefix, &mut found)?;

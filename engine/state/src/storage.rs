@@ -38,6 +38,14 @@ pub trait Storage: Send + Sync {
     /// If there is no such object, it cannot be read, or it ends earlier.
     fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>>;
 
+    /// How many bytes it has.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    fn length(&self, path: &str) -> Result<u64> {
+        Ok(self.get(path)?.len() as u64)
+    }
+
     /// Paths that begin with `prefix`, sorted.
     ///
     /// # Errors

@@ -1,26 +1,28 @@
-//! Where files of plugins are kept: beside the checkpoints, in one folder for the cluster, each under its hash.
+//! Where files of plugins are kept: beside the checkpoints, in one folder for the cluster, each under its hash. Clients send them to the
+//! coordinators in pieces.
+
+use bytes::Bytes;
+use weir_core::plugin::ArtifactHash;
+
+/// Bytes of a file that are sent at once, at most.
+pub const PIECE: usize = 2 << 20;
+/// Bytes that a file may have.
+pub const LARGEST: u64 = 1 << 30;
+
+/// A piece of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactPiece {
+    /// The hash of the whole file.
+    pub hash: ArtifactHash,
+    /// Bytes of the whole file.
+    pub size: u64,
+    /// Where the piece begins in it.
+    pub offset: u64,
+    /// The piece; an empty one only asks how much of the file is there.
+    pub bytes: Bytes,
+}
 
 /// The folder, as a URL.
 pub fn folder(storage: &str, cluster: &str) -> String {
-    format!("{storage}/{cluster}/{NAME}")
-}
-
-/// The storage that such a folder is in.
-pub fn storage_of(folder: &str) -> &str {
-    let cluster = folder.strip_suffix(NAME).and_then(|folder| folder.strip_suffix('/'));
-    cluster.and_then(|cluster| cluster.rsplit_once('/')).map_or(folder, |(storage, _)| storage)
-}
-
-const NAME: &str = "artifacts";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_is_in_its_storage() {
-        let url = folder("file:///shared", "weir-1");
-        assert_eq!(url, "file:///shared/weir-1/artifacts");
-        assert_eq!(storage_of(&url), "file:///shared");
-    }
+    format!("{storage}/{cluster}/artifacts")
 }

@@ -7,7 +7,7 @@ use weir_core::{Attempt, CoordinatorId, Epoch, Error, Result, WorkerId};
 
 use super::client_info::{grants_of, to_grants};
 use super::{job_id, named, required};
-use crate::client::{AdoptedCheckpoint, Bearer, ClientRequest, JobRef, NewToken, SubmitJob};
+use crate::client::{AdoptedCheckpoint, ArtifactPiece, Bearer, ClientRequest, JobRef, NewToken, SubmitJob};
 use crate::generated::client::v1 as wire;
 use crate::json;
 
@@ -74,6 +74,24 @@ impl From<&ClientRequest> for AnyRequest {
             ClientRequest::ForgetCheckpoint { job, epoch } => {
                 AnyRequest::ForgetCheckpoint(wire::ForgetCheckpointRequest { job: reference(job), epoch: epoch.0 })
             }
+            ClientRequest::ExpectResults { namespace, token, reading } => {
+                AnyRequest::ExpectResults(wire::ExpectResultsRequest {
+                    namespace: namespace.clone(),
+                    token: *token,
+                    reading: *reading,
+                })
+            }
+            ClientRequest::ReadResults { job, after, offset } => AnyRequest::ReadResults(wire::ReadResultsRequest {
+                job: reference(job),
+                after: after.map(Into::into),
+                offset: *offset,
+            }),
+            ClientRequest::PutArtifact(piece) => AnyRequest::PutArtifact(wire::PutArtifactRequest {
+                hash: piece.hash.as_str().to_owned(),
+                size: piece.size,
+                offset: piece.offset,
+                bytes: piece.bytes.clone(),
+            }),
             ClientRequest::AuditSinks { job } => {
                 AnyRequest::AuditSinks(wire::AuditSinksRequest { job: reference(job) })
             }
@@ -179,6 +197,20 @@ impl TryFrom<AnyRequest> for ClientRequest {
                 job: job_ref(forget.job, "ForgetCheckpointRequest.job")?,
                 epoch: Epoch(forget.epoch),
             },
+            AnyRequest::ExpectResults(of) => {
+                ClientRequest::ExpectResults { namespace: of.namespace, token: of.token, reading: of.reading }
+            }
+            AnyRequest::ReadResults(of) => ClientRequest::ReadResults {
+                job: job_ref(of.job, "ReadResultsRequest.job")?,
+                after: of.after.map(Into::into),
+                offset: of.offset,
+            },
+            AnyRequest::PutArtifact(of) => ClientRequest::PutArtifact(ArtifactPiece {
+                hash: of.hash.parse()?,
+                size: of.size,
+                offset: of.offset,
+                bytes: of.bytes,
+            }),
             AnyRequest::AuditSinks(of) => ClientRequest::AuditSinks { job: job_ref(of.job, "AuditSinksRequest.job")? },
             AnyRequest::ListWorkers(wire::ListWorkersRequest {}) => ClientRequest::ListWorkers,
             AnyRequest::DrainWorker(drain) => ClientRequest::DrainWorker {

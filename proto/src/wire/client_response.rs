@@ -3,7 +3,7 @@
 use weir_core::{Epoch, Error, Result};
 
 use super::{all, job_id, required};
-use crate::client::{CatalogInfo, ClientError, ClientErrorKind, ClientResponse};
+use crate::client::{CatalogInfo, ClientError, ClientErrorKind, ClientResponse, FilePosition, ResultPiece};
 use crate::generated::client::v1 as wire;
 
 /// The answer is not the one that belongs to the request.
@@ -108,6 +108,61 @@ impl TryFrom<wire::AuditSinksResponse> for ClientResponse {
     fn try_from(response: wire::AuditSinksResponse) -> Result<Self> {
         let audit = required(response.audit, "AuditSinksResponse.audit")?;
         Ok(ClientResponse::SinksAudited(audit.try_into()?))
+    }
+}
+
+impl TryFrom<ClientResponse> for wire::PutArtifactResponse {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::ArtifactHere { bytes } => Ok(Self { here: bytes }),
+            other => Err(mismatch("ArtifactHere", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::PutArtifactResponse> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(response: wire::PutArtifactResponse) -> Result<Self> {
+        Ok(ClientResponse::ArtifactHere { bytes: response.here })
+    }
+}
+
+impl TryFrom<ClientResponse> for wire::ReadResultsResponse {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::Results(None) => Ok(Self::default()),
+            ClientResponse::Results(Some(ResultPiece { position, bytes, is_last })) => {
+                Ok(Self { position: Some(position.into()), bytes, is_last })
+            }
+            other => Err(mismatch("Results", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::ReadResultsResponse> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(response: wire::ReadResultsResponse) -> Result<Self> {
+        let wire::ReadResultsResponse { position, bytes, is_last } = response;
+        let piece = position.map(|position| ResultPiece { position: position.into(), bytes, is_last });
+        Ok(ClientResponse::Results(piece))
+    }
+}
+
+impl From<FilePosition> for wire::ResultPosition {
+    fn from(position: FilePosition) -> Self {
+        Self { epoch: position.epoch.0, number: position.number }
+    }
+}
+
+impl From<wire::ResultPosition> for FilePosition {
+    fn from(position: wire::ResultPosition) -> Self {
+        Self { epoch: Epoch(position.epoch), number: position.number }
     }
 }
 

@@ -8,7 +8,7 @@
 //!         too late, lower term
 //! ```
 //!
-//! Coordinators are tried in turn, with pauses that double from 50 ms to 1 s. A redirect is followed at once, but not for ever:
+//! Coordinators are tried in turn, with pauses between the beginnings of two tries that double from 50 ms to 1 s. A redirect is followed at once, but not for ever:
 //! while coordinators elect a leader they may send the worker in a circle.
 //!
 //! The one whose connection was just lost is tried last, also if others point to it. Its machine may be gone, so that every try
@@ -70,7 +70,7 @@ struct Lost {
 #[derive(Debug)]
 enum State {
     Pausing { until: Duration },
-    Greeting { session: SessionId, deadline: Duration },
+    Greeting { session: SessionId, begun: Duration },
     Welcomed { session: SessionId, interval: Duration, next_heartbeat: Duration },
 }
 
@@ -108,7 +108,7 @@ impl Connection {
     pub fn next_tick(&self) -> Duration {
         match &self.state {
             State::Pausing { until } => *until,
-            State::Greeting { deadline, .. } => *deadline,
+            State::Greeting { begun, .. } => *begun + PATIENCE * 2,
             State::Welcomed { next_heartbeat, .. } => *next_heartbeat,
         }
     }
@@ -157,7 +157,7 @@ impl Connection {
         self.address.clone_from(&address);
         self.sessions += 1;
         let session = SessionId(self.sessions);
-        self.state = State::Greeting { session, deadline: now + PATIENCE * 2 };
+        self.state = State::Greeting { session, begun: now };
         Some((session, address))
     }
 
@@ -193,7 +193,7 @@ impl Connection {
     /// The session that is given up because it came to nothing in time.
     pub fn expired(&mut self, now: Duration) -> Option<SessionId> {
         match &self.state {
-            State::Greeting { session, deadline } if now >= *deadline => {
+            State::Greeting { session, begun } if now >= *begun + PATIENCE * 2 => {
                 let session = *session;
                 self.lost(now, session);
                 Some(session)
@@ -258,9 +258,15 @@ impl Connection {
         }
     }
 
+    /// Waits until the next try. The time that the last one took counts: one that hung until patience ended was pause enough, and a new
+    /// leader waits only so long.
     fn pause(&mut self, now: Duration) {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
         self.failures += 1;
-        self.state = State::Pausing { until: now + self.random.jitter(pause) };
+        let since = match &self.state {
+            State::Greeting { begun, .. } => *begun,
+            State::Pausing { .. } | State::Welcomed { .. } => now,
+        };
+        self.state = State::Pausing { until: now.max(since + self.random.jitter(pause)) };
     }
 }

@@ -110,6 +110,16 @@ impl Cluster {
         command.output().unwrap().into()
     }
 
+    /// A command to the cluster without what the test's environment has that begins so.
+    pub fn weir_without(&self, beginning: &str, arguments: &[&str]) -> Ran {
+        let mut command = command(arguments);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with(beginning)) {
+            command.env_remove(name);
+        }
+        command.env("WEIR_COORDINATORS", &self.coordinators).envs(self.certificate(Some("admin")));
+        command.output().unwrap().into()
+    }
+
     /// `weir local`, at the address that it says.
     pub fn local(slots: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();

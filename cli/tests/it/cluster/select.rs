@@ -143,18 +143,3 @@ fn a_job_that_fails_says_why_behind_the_rows_before() {
     assert!((1..300).contains(&rows), "{rows} rows are in completed checkpoints");
     assert_nothing_is_left(&cluster);
 }
-
-#[test]
-fn a_storage_that_is_not_reached_is_said_to_be_so() {
-    let cluster = Cluster::start(1, 2);
-    // As on a machine that does not have it.
-    std::fs::rename(cluster.path("checkpoints"), cluster.path("elsewhere")).unwrap();
-    cluster.weir(&["submit", "-e", &ENDLESS.replace("1000000", "2")]).code(4).says(&[
-        "cannot fetch the rows of a SELECT from the cluster's storage file://",
-        "there is no such folder",
-        "INSERT INTO",
-    ]);
-    assert!(!Path::new(&cluster.path("checkpoints")).exists(), "looking for it makes none");
-    std::fs::rename(cluster.path("elsewhere"), cluster.path("checkpoints")).unwrap();
-    assert_nothing_is_left(&cluster);
-}

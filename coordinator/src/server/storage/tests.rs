@@ -3,8 +3,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sha2::{Digest, Sha256};
 use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Epoch, OperatorUid, TableSpec};
+use weir_proto::client::ArtifactPiece;
+use weir_proto::client::artifacts::LARGEST;
 use weir_state::{EpochContent, ManifestHeader, MemoryStorage, SinkCommittables, StagedRun};
 
 use super::*;
@@ -141,10 +144,89 @@ fn files_of_plugins_that_no_job_needs_are_deleted_and_nothing_else() {
     let storage = Counting::default();
     let hash = |byte| ArtifactHash::from_bytes([byte; 32]);
     let (needed, left_over) = (hash(1), hash(2));
-    for path in [needed.as_str(), left_over.as_str(), "README"] {
+    let piece = |hash: &ArtifactHash| format!("{}.0-7", hash.as_str());
+    let (piece_of_needed, piece_left_over) = (piece(&needed), piece(&left_over));
+    for path in [needed.as_str(), &piece_of_needed, left_over.as_str(), &piece_left_over, "README"] {
         storage.put(path, b"content").unwrap();
     }
     let leader = CheckpointStorages::new(Arc::new(storage.clone()));
     leader.execute(StorageOperation::Collect { place: place(), needed: BTreeSet::from([needed.clone()]) });
-    assert_eq!(storage.objects.list("").unwrap(), [needed.as_str(), "README"]);
+    assert_eq!(storage.objects.list("").unwrap(), [needed.as_str(), &piece_of_needed, "README"]);
+}
+
+/// A file as a client sends it.
+struct Sent {
+    hash: ArtifactHash,
+    file: Vec<u8>,
+}
+
+impl Sent {
+    fn new(file: &[u8]) -> Self {
+        Self { hash: ArtifactHash::from_bytes(Sha256::digest(file).into()), file: file.to_vec() }
+    }
+
+    /// Sends the bytes from `offset` to `end`; how many are there then.
+    fn put(&self, storage: &Counting, offset: usize, end: usize) -> Result<u64> {
+        let bytes = self.file[offset..end].to_vec().into();
+        let (hash, size) = (self.hash.clone(), self.file.len() as u64);
+        let piece = ArtifactPiece { hash, size, offset: offset as u64, bytes };
+        let leader = CheckpointStorages::new(Arc::new(storage.clone()));
+        match leader.execute(StorageOperation::PutArtifact { place: place(), piece }) {
+            StorageOutcome::Answer(answer) => answer.map(|answer| match answer {
+                ClientResponse::ArtifactHere { bytes } => bytes,
+                other => panic!("{other:?}"),
+            }),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_plugin_that_is_sent_in_pieces_is_there_as_one_file_or_not_at_all() {
+    let (storage, sent) = (Counting::default(), Sent::new(b"a shared library"));
+    let names = || storage.objects.list("").unwrap();
+    assert_eq!(sent.put(&storage, 0, 0).unwrap(), 0, "the first question");
+    assert_eq!(sent.put(&storage, 0, 7).unwrap(), 7);
+    assert_eq!(sent.put(&storage, 0, 7).unwrap(), 7, "an answer may be lost");
+    assert_eq!(sent.put(&storage, 9, 16).unwrap(), 7, "what does not follow is not taken");
+    assert_eq!(sent.put(&storage, 7, 9).unwrap(), 9);
+    assert!(!names().contains(&sent.hash.to_string()));
+    assert_eq!(sent.put(&storage, 9, 16).unwrap(), 16);
+    assert_eq!(names(), [sent.hash.to_string()], "no piece is left");
+    assert_eq!(storage.objects.get(sent.hash.as_str()).unwrap(), sent.file);
+    assert_eq!(sent.put(&storage, 0, 0).unwrap(), 16, "it is there already");
+}
+
+#[test]
+fn a_file_under_the_hash_of_another_one_is_refused_and_leaves_nothing() {
+    let (storage, sent) = (Counting::default(), Sent::new(b"a shared library"));
+    let forged = Sent { file: b"another library!".to_vec(), hash: sent.hash.clone() };
+    assert_eq!(forged.put(&storage, 0, 8).unwrap(), 8);
+    let refused = forged.put(&storage, 8, 16).unwrap_err();
+    assert_eq!(refused.kind(), weir_core::ErrorKind::User);
+    assert_eq!(storage.objects.list("").unwrap(), [""; 0]);
+    assert_eq!(sent.put(&storage, 0, 16).unwrap(), 16, "the right one is not kept out");
+}
+
+#[test]
+fn pieces_that_were_deleted_meanwhile_are_asked_for_again() {
+    let (storage, sent) = (Counting::default(), Sent::new(b"a shared library"));
+    sent.put(&storage, 0, 5).unwrap();
+    sent.put(&storage, 5, 10).unwrap();
+    storage.objects.delete(&format!("{}.0-5", sent.hash.as_str())).unwrap();
+    assert_eq!(sent.put(&storage, 10, 16).unwrap(), 0);
+    assert_eq!(sent.put(&storage, 0, 5).unwrap(), 10);
+    assert_eq!(sent.put(&storage, 10, 16).unwrap(), 16);
+    assert_eq!(storage.objects.get(sent.hash.as_str()).unwrap(), sent.file);
+}
+
+#[test]
+fn a_plugin_that_is_too_large_is_refused_before_it_is_sent() {
+    let storage = Counting::default();
+    let hash = ArtifactHash::from_bytes([1; 32]);
+    let piece = ArtifactPiece { hash, size: LARGEST + 1, offset: 0, bytes: vec![1].into() };
+    let leader = CheckpointStorages::new(Arc::new(storage.clone()));
+    let outcome = leader.execute(StorageOperation::PutArtifact { place: place(), piece });
+    assert!(matches!(outcome, StorageOutcome::Answer(Err(_))), "{outcome:?}");
+    assert_eq!(storage.asked(), (0, 0));
 }

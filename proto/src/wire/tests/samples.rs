@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, Schema};
 use weir_core::audit::{AuditedEpoch, AuditedSink, Found};
+use weir_core::plugin::ArtifactHash;
 use weir_core::{
     Attempt, CalcSpec, CoordinatorId, Edge, Epoch, ErrorKind, EventTime, Exchange, Expr, Incarnation, JobGraph, JobId,
     JobIdentity, Marker, MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, PlacedWorker, Placement,
@@ -14,11 +15,11 @@ use weir_core::{
 use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
 use crate::client::{
-    AdoptedCheckpoint, Bearer, CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind,
-    ClientRequest, ClientResponse, ClusterInfo, CoordinatorInfo, EpochAudit, Grant, JobAction, JobDetail,
-    JobFailureInfo, JobRef, JobSettingsInfo, JobSummary, LoadInfo, NamespaceInfo, NewToken, QuotaInfo, Role, Scaling,
-    ScalingBy, ScalingDecision, SinkAudit, SinksAudit, SubmitJob, TokenInfo, VertexInfo, WorkerInfo, WorkerJob, found,
-    verdict,
+    AdoptedCheckpoint, ArtifactPiece, Bearer, CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError,
+    ClientErrorKind, ClientRequest, ClientResponse, ClusterInfo, CoordinatorInfo, EpochAudit, FilePosition, Grant,
+    JobAction, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo, JobSummary, LoadInfo, NamespaceInfo, NewToken,
+    QuotaInfo, ResultPiece, Role, Scaling, ScalingBy, ScalingDecision, SinkAudit, SinksAudit, SubmitJob, TokenInfo,
+    VertexInfo, WorkerInfo, WorkerJob, found, verdict,
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, Figures,
@@ -111,6 +112,14 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("list_checkpoints", "list_checkpoints", R::ListCheckpoints { job: id() }),
         ("forget_checkpoint", "forget_checkpoint", R::ForgetCheckpoint { job: id(), epoch: Epoch(9) }),
         ("audit_sinks", "audit_sinks", R::AuditSinks { job: by_name() }),
+        (
+            "expect_results",
+            "expect_results",
+            R::ExpectResults { namespace: "team".into(), token: 0xabc, reading: true },
+        ),
+        ("read_results", "read_results", R::ReadResults { job: id(), after: Some(position()), offset: 1 << 20 }),
+        ("read_results-first", "read_results", R::ReadResults { job: by_name(), after: None, offset: 0 }),
+        ("put_artifact", "put_artifact", R::PutArtifact(artifact_piece())),
         ("list_workers", "list_workers", R::ListWorkers),
         ("drain_worker", "drain_worker", R::DrainWorker { worker: WorkerId("w1".into()), draining: true }),
         ("list_namespaces", "list_namespaces", R::ListNamespaces),
@@ -137,6 +146,19 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("transfer_leadership", "transfer_leadership", R::TransferLeadership { to: Some(CoordinatorId(2)) }),
         ("transfer_leadership-any", "transfer_leadership", R::TransferLeadership { to: None }),
     ]
+}
+
+fn artifact_piece() -> ArtifactPiece {
+    let hash = ArtifactHash::from_bytes([0xab; 32]);
+    ArtifactPiece { hash, size: 1 << 22, offset: 1 << 21, bytes: vec![127, 69, 76, 70].into() }
+}
+
+fn position() -> FilePosition {
+    FilePosition { epoch: Epoch(12), number: 3 }
+}
+
+fn piece() -> ResultPiece {
+    ResultPiece { position: position(), bytes: vec![0, 255, 7].into(), is_last: true }
 }
 
 fn scaling() -> Scaling {
@@ -228,7 +250,7 @@ pub(super) fn checkpoint() -> CheckpointInfo {
 }
 
 /// A job for which everything is there.
-pub(super) fn detail() -> JobDetail {
+pub(crate) fn detail() -> JobDetail {
     let summary = JobSummary {
         job: JobId(7),
         namespace: "default".into(),
@@ -338,6 +360,9 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         ("savepoint_begun", "take_savepoint", ClientResponse::SavepointBegun { after: Epoch(13) }),
         ("checkpoints", "list_checkpoints", ClientResponse::Checkpoints(vec![checkpoint()])),
         ("audit", "audit_sinks", ClientResponse::SinksAudited(audit())),
+        ("results", "read_results", ClientResponse::Results(Some(piece()))),
+        ("results-none", "read_results", ClientResponse::Results(None)),
+        ("artifact_here", "put_artifact", ClientResponse::ArtifactHere { bytes: 1 << 21 }),
         ("workers", "list_workers", ClientResponse::Workers(vec![worker])),
         ("namespaces", "list_namespaces", ClientResponse::Namespaces(vec![namespace])),
         ("catalog", "show_catalog", ClientResponse::Catalog(CatalogInfo { version: 4, statements: statements() })),

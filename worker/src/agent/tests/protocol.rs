@@ -252,6 +252,23 @@ fn a_coordinator_that_says_nothing_is_left() {
 }
 
 #[test]
+fn a_try_that_hung_was_pause_enough() {
+    let mut bench = Bench::new();
+    for session in 1..=6 {
+        bench.wait();
+        bench.lose(session);
+    }
+    bench.wait();
+    let begun = bench.now;
+    let mut said = Vec::new();
+    while !said.iter().any(|said: &String| said.starts_with("connect 8")) {
+        said.extend(bench.wait());
+    }
+    assert_eq!(said[0], "disconnect 7");
+    assert!(bench.now - begun <= 2010 * MILLISECOND, "{:?}", bench.now - begun);
+}
+
+#[test]
 fn heartbeats_come_regularly_and_name_what_runs() {
     let mut bench = Bench::running();
     bench.hear(1, deploy(2, 1, 0));

@@ -1,0 +1,103 @@
+//! Files of plugins, which come in pieces: each is an object beside the files until all are there. Whoever has the last one put there makes the file of
+//! them, if its hash is the one that it was sent under.
+//!
+//! ```text
+//!   <hash>.<offset>-<length>     a piece, both numbers as hexadecimal digits
+//!   <hash>                       the file
+//! ```
+
+use std::io::Write;
+
+use sha2::{Digest, Sha256};
+use weir_core::plugin::ArtifactHash;
+use weir_core::{Error, Result};
+use weir_proto::client::ArtifactPiece;
+use weir_proto::client::artifacts::LARGEST;
+use weir_state::Storage;
+
+/// The file that an object is, or is a piece of.
+pub(super) fn hash_of(path: &str) -> Option<ArtifactHash> {
+    path.split_once('.').map_or(path, |(hash, _)| hash).parse().ok()
+}
+
+/// Takes a piece; how many bytes of the file are here then, from its beginning. A piece that does not follow these is not taken.
+///
+/// # Errors
+/// A user error if the file is too large, or is another one than its hash says; if the storage cannot be read or written.
+pub(super) fn put(storage: &dyn Storage, piece: &ArtifactPiece) -> Result<u64> {
+    let ArtifactPiece { hash, size, offset, bytes } = piece;
+    if *size > LARGEST {
+        return Err(Error::user(format!("a plugin of {size} bytes is too large: {LARGEST} are taken")));
+    }
+    let names = storage.list(hash.as_str())?;
+    if names.iter().any(|name| name == hash.as_str()) {
+        return Ok(*size);
+    }
+    let mut pieces = consecutive(names.iter().filter_map(|name| Piece::of(hash, name)));
+    let here = pieces.last().map_or(0, Piece::end);
+    let follows = *offset == here && !bytes.is_empty() && here + bytes.len() as u64 <= *size;
+    if follows {
+        let next = Piece { offset: here, length: bytes.len() as u64 };
+        storage.put(&next.name(hash), bytes)?;
+        pieces.push(next);
+    }
+    let here = pieces.last().map_or(0, Piece::end);
+    if here < *size || *size == 0 {
+        return Ok(here);
+    }
+    let made = put_together(storage, hash, &pieces);
+    names.iter().filter(|name| Piece::of(hash, name).is_some()).try_for_each(|name| storage.delete(name))?;
+    pieces.iter().try_for_each(|piece| storage.delete(&piece.name(hash)))?;
+    made.map(|()| *size)
+}
+
+/// A piece that is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Piece {
+    offset: u64,
+    length: u64,
+}
+
+impl Piece {
+    fn of(hash: &ArtifactHash, name: &str) -> Option<Self> {
+        let (offset, length) = name.strip_prefix(hash.as_str())?.strip_prefix('.')?.split_once('-')?;
+        let number = |digits: &str| u64::from_str_radix(digits, 16).ok();
+        Some(Self { offset: number(offset)?, length: number(length)? })
+    }
+
+    fn name(self, hash: &ArtifactHash) -> String {
+        format!("{}.{:x}-{:x}", hash.as_str(), self.offset, self.length)
+    }
+
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.length)
+    }
+}
+
+/// Those that follow each other from the beginning on.
+fn consecutive(pieces: impl Iterator<Item = Piece>) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = pieces.collect();
+    pieces.sort_unstable();
+    let mut end = 0;
+    pieces.retain(|piece| {
+        let follows = piece.offset == end && piece.length > 0;
+        end = if follows { piece.end() } else { end };
+        follows
+    });
+    pieces
+}
+
+fn put_together(storage: &dyn Storage, hash: &ArtifactHash, pieces: &[Piece]) -> Result<()> {
+    let mut file = storage.create(hash.as_str())?;
+    let mut digest = Sha256::new();
+    for piece in pieces {
+        let bytes = storage.get(&piece.name(hash))?;
+        digest.update(&bytes);
+        file.write_all(&bytes).map_err(|error| Error::environment("a plugin cannot be stored").with_source(error))?;
+    }
+    if ArtifactHash::from_bytes(digest.finalize().into()) != *hash {
+        return Err(Error::user(format!("what was sent as plugin {} is another file", hash.short()))
+            .with_help("was it built anew meanwhile? submit it again"));
+    }
+    file.finish()
+}
