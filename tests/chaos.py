@@ -10,6 +10,7 @@ The oracle reads the same bids, written by `weir run` without windows, cluster o
 
   tests/chaos.py --seconds 60               kill for a minute
   tests/chaos.py --seconds 600 --partitions ten minutes of partitions
+  tests/chaos.py --upgrade-from OLD         begin with that binary, replace it everywhere while the job runs, and kill on the way
   tests/chaos.py --measure 20               time from a kill to the next result, 20 times each for workers and the leader
 """
 
@@ -237,6 +238,25 @@ def kill_loop(cluster, seconds, rng):
     print("killed:", ", ".join(f"{kind} {count} times" for kind, count in sorted(kills.items())))
 
 
+def upgrade_loop(cluster, weir, rng):
+    """One process after the other ends in order and comes back as `weir`, the coordinators first; another one is killed behind each."""
+    processes = [*cluster.coordinators.values(), *cluster.workers.values()]
+    for process in processes:
+        time.sleep(rng.uniform(2, 4))
+        process.kill(signal.SIGTERM)
+        process.command[0] = weir
+        process.start()
+        wait_for(f"the job does not run behind {process.name}", lambda: (cluster.job() or {}).get("status") == "running", 60)
+        victim = rng.choice([other for other in processes if other is not process])
+        victim.kill()
+        time.sleep(rng.choice([0, 0.5, 1]))
+        victim.start()
+        said = "in its new version" if victim.command[0] == weir else "in its old version"
+        print(f"{process.name} is upgraded; {victim.name} was killed, and came back {said}")
+    versions = {worker["version"] for worker in json.loads(cluster.command("workers", "list", "--json").stdout) if worker["connected"]}
+    print(f"workers are of version {', '.join(sorted(versions))}")
+
+
 def partition_loop(cluster, seconds, rng):
     """Cuts the leader, a worker, or a majority of coordinators off, and heals it."""
     cuts = defaultdict(int)
@@ -292,6 +312,7 @@ def main():
     parser.add_argument("--rate", type=int, default=5000, help="events per second (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the faults (default: random)")
     parser.add_argument("--partitions", action="store_true", help="cut the network instead of killing")
+    parser.add_argument("--upgrade-from", metavar="OLD", help="a binary to begin with, and to replace by --weir")
     parser.add_argument("--measure", type=int, metavar="TIMES", help="measure how long recovery takes")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and results")
     arguments = parser.parse_args()
@@ -301,7 +322,7 @@ def main():
     folder = Path(tempfile.mkdtemp(prefix="weir-chaos-"))
     seconds = arguments.seconds if not arguments.measure else arguments.measure * 20
     options = {"rate": arguments.rate, "events": arguments.rate * (seconds + 10), "seed": arguments.seed}
-    cluster = Cluster(weir, folder, arguments.partitions)
+    cluster = Cluster(str(Path(arguments.upgrade_from or weir).resolve()), folder, arguments.partitions)
     good = False
     try:
         cluster.leader()
@@ -314,7 +335,10 @@ def main():
             measure(cluster, folder, arguments.measure)
             good = True
             return 0
-        (partition_loop if arguments.partitions else kill_loop)(cluster, seconds, rng)
+        if arguments.upgrade_from:
+            upgrade_loop(cluster, weir, rng)
+        else:
+            (partition_loop if arguments.partitions else kill_loop)(cluster, seconds, rng)
         wait_for("the job has not finished", lambda: (cluster.job() or {}).get("status") == "finished", 180)
         job = cluster.job()
         print(f"finished in attempt {job['attempt']}, {job['last_checkpoint']['epoch']} checkpoints")

@@ -195,7 +195,7 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
             within(Verb::See, namespace)
         }
         R::ShowCatalog { namespace, to_change: true } | R::ExpectResults { namespace, .. } => changed(namespace, false),
-        R::PutArtifact(_) => Ok(vec![(Verb::Plugin, Resource::Cluster)]),
+        R::PutArtifact(_) => Ok(vec![(Verb::See, Resource::Shared), (Verb::Plugin, Resource::Cluster)]),
         // Rows are for those who may submit the query.
         R::ReadResults { job, .. } => of(Verb::Change, job),
         R::DescribeJob { job, .. } | R::ListCheckpoints { job } | R::AuditSinks { job } => of(Verb::See, job),

@@ -263,6 +263,11 @@ impl ClientRequest {
         }
     }
 
+    /// Whether it is to be noted who has asked: for a change, or the last piece of a file that brings code.
+    pub fn is_noted(&self) -> bool {
+        !self.is_read() || matches!(self, ClientRequest::PutArtifact(piece) if piece.is_last())
+    }
+
     /// Whether asking twice comes to the same as asking once, the answer included. Only then may a request be repeated whose
     /// outcome is not known.
     pub fn is_idempotent(&self) -> bool {

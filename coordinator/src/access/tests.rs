@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema};
-use weir_core::plugin::{Artifact, ArtifactHash, FunctionKind, FunctionSignature, Isolation, PluginFunction, PluginSpec};
+use weir_core::plugin::{
+    Artifact, ArtifactHash, FunctionKind, FunctionSignature, Isolation, PluginFunction, PluginSpec,
+};
 use weir_core::{Attempt, CalcSpec, ChangelogKind, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
 use weir_proto::client::{AdoptedCheckpoint, ArtifactPiece, JobSettingsInfo, NewToken, QuotaInfo, Scaling, SubmitJob};
 
@@ -434,7 +436,7 @@ fn code_is_brought_and_called_by_who_has_the_right() {
         |plugins| Principal { name: Some("p".into()), tokens: Vec::new(), grants: vec![grant("developer@a")], plugins };
     let ask =
         |state: &ClusterState, plugins, request: &ClientRequest| check(state, &developer(plugins), request).is_ok();
-    for request in [calling(&known), catalog(0, &known)] {
+    for request in [calling(&known), catalog(0, &known), ClientRequest::PutArtifact(piece())] {
         assert!(ask(&state, true, &request) && !ask(&state, false, &request), "{request:?}");
     }
     let ClientRequest::ReplaceCatalog { namespace, version, statements } = catalog(0, &known) else { unreachable!() };

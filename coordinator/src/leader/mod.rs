@@ -299,7 +299,8 @@ impl<'a> Context<'a> {
             _ => None,
         })?;
         let url = table.options.get(RESULT_FOLDER)?;
-        result_folders::is_folder(url, &self.state.storage, &self.state.cluster).then(|| StoragePlace { url: url.clone() })
+        result_folders::is_folder(url, &self.state.storage, &self.state.cluster)
+            .then(|| StoragePlace { url: url.clone() })
     }
 }
 

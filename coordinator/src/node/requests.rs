@@ -221,9 +221,9 @@ impl<S: LogStore> Node<S> {
         // Others have to be asked first.
         let asked = match &request {
             ClientRequest::AuditSinks { job } => Some(self.audit_sinks(now, id, job, effects)),
-            ClientRequest::ExpectResults { namespace, token, reading } => Some(
-                self.serve(now, id, effects, |leader, on| leader.expect_results(on, namespace, *token, *reading)),
-            ),
+            ClientRequest::ExpectResults { namespace, token, reading } => {
+                Some(self.serve(now, id, effects, |leader, on| leader.expect_results(on, namespace, *token, *reading)))
+            }
             ClientRequest::ReadResults { job, after, offset } => Some(self.find(job).and_then(|job| {
                 self.serve(now, id, effects, |leader, on| leader.read_results(on, job, *after, *offset))
             })),

@@ -125,7 +125,7 @@ impl<S: LogStore> NodeLoop<S> {
             Message::Client(id, caller, request, reply) => {
                 self.replies.insert(id, reply);
                 let (what, on) = request.told();
-                let (from, changes) = (caller.from.clone(), !request.is_read());
+                let (from, changes) = (caller.from.clone(), request.is_noted());
                 self.asked.insert(id, Asked { who: None, from, what, on, changes });
                 Event::Client(id, caller, request)
             }

@@ -22,6 +22,13 @@ pub struct ArtifactPiece {
     pub bytes: Bytes,
 }
 
+impl ArtifactPiece {
+    /// Whether the file ends with it.
+    pub fn is_last(&self) -> bool {
+        !self.bytes.is_empty() && self.offset.saturating_add(self.bytes.len() as u64) >= self.size
+    }
+}
+
 /// The folder, as a URL.
 pub fn folder(storage: &str, cluster: &str) -> String {
     format!("{storage}/{cluster}/artifacts")

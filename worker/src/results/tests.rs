@@ -3,12 +3,14 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::ipc::reader::FileReader;
 use weir_core::connector::StagedRows;
 use weir_core::{Attempt, ErrorKind, OperatorUid};
+use weir_proto::client::results::reader;
 
 use super::*;
 

@@ -33,21 +33,19 @@ pub(super) fn put(storage: &dyn Storage, piece: &ArtifactPiece) -> Result<u64> {
     if names.iter().any(|name| name == hash.as_str()) {
         return Ok(*size);
     }
-    let mut pieces = consecutive(names.iter().filter_map(|name| Piece::of(hash, name)));
-    let here = pieces.last().map_or(0, Piece::end);
-    let follows = *offset == here && !bytes.is_empty() && here + bytes.len() as u64 <= *size;
-    if follows {
+    let mut known: Vec<Piece> = names.iter().filter_map(|name| Piece::of(hash, name)).collect();
+    let here = end(&consecutive(&known));
+    if *offset == here && !bytes.is_empty() && here + bytes.len() as u64 <= *size {
         let next = Piece { offset: here, length: bytes.len() as u64 };
         storage.put(&next.name(hash), bytes)?;
-        pieces.push(next);
+        known.push(next);
     }
-    let here = pieces.last().map_or(0, Piece::end);
-    if here < *size || *size == 0 {
-        return Ok(here);
+    let pieces = consecutive(&known);
+    if pieces.is_empty() || end(&pieces) < *size {
+        return Ok(end(&pieces));
     }
     let made = put_together(storage, hash, &pieces);
-    names.iter().filter(|name| Piece::of(hash, name).is_some()).try_for_each(|name| storage.delete(name))?;
-    pieces.iter().try_for_each(|piece| storage.delete(&piece.name(hash)))?;
+    known.iter().try_for_each(|piece| storage.delete(&piece.name(hash)))?;
     made.map(|()| *size)
 }
 
@@ -74,9 +72,14 @@ impl Piece {
     }
 }
 
+/// Where the last of them ends.
+fn end(pieces: &[Piece]) -> u64 {
+    pieces.last().map_or(0, Piece::end)
+}
+
 /// Those that follow each other from the beginning on.
-fn consecutive(pieces: impl Iterator<Item = Piece>) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = pieces.collect();
+fn consecutive(pieces: &[Piece]) -> Vec<Piece> {
+    let mut pieces = pieces.to_vec();
     pieces.sort_unstable();
     let mut end = 0;
     pieces.retain(|piece| {
