@@ -610,6 +610,7 @@ fn a_deleted_job_takes_the_rows_of_its_select_along_and_nothing_else() {
         cluster.storage.open(&place.url).unwrap().put("part-1", b"rows").unwrap();
         match cluster.submit_graph(select(&folder), 1) {
             Ok(ClientResponse::Submitted { job, .. }) => {
+                assert!(is_taken, "{folder} is none for results, and workers would write there");
                 for request in [
                     ClientRequest::CancelJob { job: JobRef::Id(job) },
                     ClientRequest::DeleteJob { job: JobRef::Id(job), discard_results: false },
