@@ -226,6 +226,10 @@ impl Storage for WithCopies {
         }
     }
 
+    fn length(&self, path: &str) -> Result<u64> {
+        self.remote.length(path)
+    }
+
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         self.remote.list(prefix)
     }
