@@ -8,6 +8,7 @@ use weir_proto::control::StoragePlace;
 use weir_proto::version;
 
 use super::attempt::LiveAttempt;
+use super::comparisons::Compared;
 use super::duties::JobDuties;
 use super::scaling::Gain;
 use super::{Context, Leader, Operation, Proposal, StorageOperation};
@@ -89,7 +90,10 @@ impl Leader {
     /// one of them: the client looks for it again behind the submission, which is answered when what was decided before is done.
     fn collect_artifacts(&mut self, context: &mut Context<'_>) {
         let specs = context.state.jobs.values().flat_map(|job| [Some(&job.spec), job.update.as_ref()]);
-        let needed = specs.flatten().flat_map(|spec| spec.graph.artifacts()).map(|artifact| artifact.hash.clone());
+        // A version of which it is still looked whether its state fits has its files there.
+        let versions = self.comparisons.abouts().map(Compared::version);
+        let graphs = specs.flatten().map(|spec| &*spec.graph).chain(versions);
+        let needed = graphs.flat_map(JobGraph::artifacts).map(|artifact| artifact.hash.clone());
         let catalogs = context.state.namespaces.values().flat_map(|namespace| &namespace.catalog.statements);
         let needed = needed.chain(catalogs.flat_map(|statement| plugins_of(statement))).collect();
         let place = StoragePlace { url: artifacts::folder(&context.state.storage, &context.state.cluster) };

@@ -147,7 +147,7 @@ fn described(statuses: Vec<JobSummary>) -> impl FnMut(&ClientRequest) -> Answer 
                 detail(now)
             }
             ClientRequest::SubmitJob(_) => {
-                ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false }
+                ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false, unchecked: None }
             }
             ClientRequest::TakeSavepoint { .. } => ClientResponse::SavepointBegun { after: Epoch(12) },
             _ => ClientResponse::Accepted,
@@ -329,7 +329,7 @@ fn a_submitted_job_has_its_settings_and_paths_that_hold_everywhere() {
         if let ClientRequest::SubmitJob(job) = request {
             submitted.send(job.clone()).unwrap();
         }
-        Ok(ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false })
+        Ok(ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false, unchecked: None })
     });
     let directory = tempfile::tempdir().unwrap();
     let script = file(".sql", INSERT);
