@@ -292,7 +292,7 @@ fn changes_ask_for_what_they_say() {
             vec!["jobs", "stop", "x/y", "--drain", "--detach"],
             ClientRequest::StopJob { job: name("x", "y"), drain: true },
         ),
-        (vec!["jobs", "cancel", "y", "--namespace", "x"], ClientRequest::CancelJob { job: name("x", "y") }),
+        (vec!["jobs", "cancel", "y", "--namespace", "x", "--detach"], ClientRequest::CancelJob { job: name("x", "y") }),
         (vec!["checkpoints", "delete", "7", "12"], {
             ClientRequest::ForgetCheckpoint { job: JobRef::Id(JobId(7)), epoch: Epoch(12) }
         }),
