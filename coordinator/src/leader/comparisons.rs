@@ -96,7 +96,10 @@ impl Leader {
             return Err(ClientError::new(ClientErrorKind::Conflict, many).with_help("submit it again in a moment"));
         }
         let Some(session) = self.one_that_compares(job) else {
-            return Ok(Comparison::Impossible("no worker is here that could look".to_owned()));
+            let is_old = self.sessions.connected().next().is_some();
+            let why =
+                if is_old { "the workers are of an earlier version, which cannot look" } else { "no worker is here" };
+            return Ok(Comparison::Impossible(why.to_owned()));
         };
         let order = Arc::new(StateComparison {
             graph: version.graph.clone(),

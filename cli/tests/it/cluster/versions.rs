@@ -81,6 +81,21 @@ fn versions_whose_state_fits_go_on_and_others_are_refused_while_the_job_runs_on(
     assert_eq!(cluster.job("tallies")["restarts"], 0);
 }
 
+/// Its operators are made in child processes, to be compared as to be run.
+#[test]
+fn a_version_whose_plugin_is_isolated_is_compared_too() {
+    let cluster = Cluster::start(1, 2);
+    let mut said = Said::new();
+    submit(&cluster, &said.0, "first", &["--isolation", "process"]).code(0);
+    said.say(&["a", "b", "a"]);
+    cluster.until_checkpoint("tallies");
+    submit(&cluster, &said.0, "retyped", &[]).code(2).says(&["column 'n' was Int32 and is Utf8View"]);
+    submit(&cluster, &said.0, "added", &[]).code(0).says(&["goes on with these settings"]);
+    said.say(&["a", "c"]);
+    let job = cluster.until_checkpoint("tallies");
+    assert_eq!((&job["attempt"], &job["restarts"]), (&2.into(), &0.into()), "{job:#}");
+}
+
 /// It is compared with what the attempt keeps: there is no checkpoint to be compared with.
 #[test]
 fn a_version_is_refused_before_the_first_checkpoint_too() {

@@ -195,7 +195,11 @@ fn where_no_worker_knows_how_to_look_the_answer_says_so() {
     cluster.submit_graph(version(1), 1).unwrap();
     let answer = cluster.submit_graph(version(2), 1).unwrap();
     let ClientResponse::Submitted { updated: true, unchecked: Some(why), .. } = answer else { panic!("{answer:?}") };
-    assert_eq!(why, "no worker is here that could look");
+    assert_eq!(why, "the workers are of an earlier version, which cannot look");
+    cluster.step(Event::WorkerDisconnected(SessionId(1)));
+    let answer = cluster.submit_graph(version(3), 1).unwrap();
+    let ClientResponse::Submitted { updated: true, unchecked: Some(why), .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(why, "no worker is here");
 }
 
 #[test]
