@@ -32,6 +32,7 @@ pub use job::{Desired, Execution, Job, JobFailure, JobSettings, JobSpec, JobStat
 pub use namespace::{Catalog, DEFAULT_NAMESPACE, Namespace, Quota};
 pub use queries::Usage;
 pub use recovered::{Condition, Findings, FoundManifest, JobFindings, Recovered, RecoveredJob, recovered};
+pub(crate) use refusal::table_changes;
 pub use refusal::{JobDifference, PlacementDifference, Refusal, RefusalKind, Resource};
 pub use token::{Action, Token, Tokens};
 pub use worker::Worker;

@@ -19,6 +19,7 @@ mod majority;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,7 +36,7 @@ use crate::access::Principal;
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
 use crate::copies::StateCopy;
 use crate::leader::{
-    self, AuditId, Leader, LeaderConfig, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
+    self, AuditId, ComparisonId, Leader, LeaderConfig, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
 };
 use crate::raft::{Committed, LogStore, Membership, MembershipChange, Output, Raft, Refused, Role, Status};
 use crate::workforce::Workforce;
@@ -44,6 +45,7 @@ use self::copying::Copying;
 use self::figures::Tallies;
 use self::held::Held;
 use self::majority::{Majority, Told};
+use self::versions::Version;
 
 /// Number of a client's request, given by whoever brings it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,15 +156,31 @@ const RETRY_SNAPSHOT_AFTER: u64 = 1000;
 struct Requests {
     next: u64,
     /// Until a proposal is applied.
-    proposed: BTreeMap<u64, RequestId>,
+    proposed: BTreeMap<u64, Waiting>,
     /// Until it is known that this coordinator still leads.
     reading: BTreeMap<u64, (RequestId, Principal, ClientRequest)>,
     /// Until a worker has asked the systems that a job writes.
     auditing: BTreeMap<AuditId, RequestId>,
     /// Until storage has answered.
     served: BTreeMap<OperationId, RequestId>,
+    /// Until a worker has looked whether a version of a job can go on with its state.
+    comparing: BTreeMap<ComparisonId, Version>,
     /// Until files are deleted that nothing needed.
     held: Held,
+}
+
+/// A client that waits until what it wants is applied.
+#[derive(Debug)]
+struct Waiting {
+    request: RequestId,
+    /// Why nobody has looked whether a version of a job can go on with its state.
+    unchecked: Option<String>,
+}
+
+impl From<RequestId> for Waiting {
+    fn from(request: RequestId) -> Self {
+        Self { request, unchecked: None }
+    }
 }
 
 impl<S: LogStore> Node<S> {
@@ -397,15 +415,16 @@ impl<S: LogStore> Node<S> {
             ClientErrorKind::Unknown,
             "the leader changed while the request was under way: it is not known whether it was carried out",
         );
-        let proposed = std::mem::take(&mut self.requests.proposed).into_values();
+        let proposed = std::mem::take(&mut self.requests.proposed).into_values().map(|waiting| waiting.request);
         // The files of those that are held may be deleted yet: whoever asks again puts them there again.
         let proposed = proposed.chain(self.requests.held.take());
         effects.extend(proposed.map(|request| Effect::Reply(request, Err(unknown.clone()))));
         let reading = std::mem::take(&mut self.requests.reading);
         effects.extend(reading.into_values().map(|(request, ..)| Effect::Reply(request, Err(unavailable()))));
-        let auditing = std::mem::take(&mut self.requests.auditing);
-        let served = std::mem::take(&mut self.requests.served);
-        let given_up = auditing.into_values().chain(served.into_values());
+        let auditing = std::mem::take(&mut self.requests.auditing).into_values();
+        let comparing = std::mem::take(&mut self.requests.comparing).into_values().map(Version::request);
+        let served = std::mem::take(&mut self.requests.served).into_values();
+        let given_up = auditing.chain(comparing).chain(served);
         effects.extend(given_up.map(|request| Effect::Reply(request, Err(unavailable()))));
     }
 
@@ -447,8 +466,8 @@ impl<S: LogStore> Node<S> {
                 if command.would_be_missed() && outcome.as_ref().is_ok_and(|applied| *applied != Applied::Unchanged) {
                     self.copying.want();
                 }
-                if let Some(request) = self.requests.proposed.remove(&id) {
-                    let answer = requests::answer(&outcome);
+                if let Some(Waiting { request, unchecked }) = self.requests.proposed.remove(&id) {
+                    let answer = requests::answer(&outcome, unchecked);
                     match self.leader.as_ref().map(|leader| leader.collections(&command)).unwrap_or_default() {
                         behind if behind.is_empty() => effects.push(Effect::Reply(request, answer)),
                         behind => self.requests.held.hold(now.elapsed, behind, request, answer),
@@ -537,6 +556,7 @@ impl<S: LogStore> Node<S> {
                         effects.push(Effect::Reply(request, outcome.map(ClientResponse::SinksAudited)));
                     }
                 }
+                leader::Effect::StateCompared(id, outcome) => self.state_compared(id, outcome, effects)?,
                 leader::Effect::AskForWorkers(workforce) => effects.push(Effect::AskForWorkers(workforce)),
                 leader::Effect::CheckpointFailed(job, _) => self.tallies.checkpoint_failed(job),
                 leader::Effect::Traced(span) => effects.push(Effect::Traced(Box::new(span))),
@@ -546,12 +566,12 @@ impl<S: LogStore> Node<S> {
     }
 
     /// Puts a command on its way into the log. The leader that does so stays the leader until it is there, or is none any more.
-    fn propose(&mut self, command: &Command, request: Option<RequestId>) -> Result<()> {
+    fn propose(&mut self, command: &Command, waiting: Option<Waiting>) -> Result<()> {
         let bytes = command.to_bytes();
         self.requests.next += 1;
         let id = self.requests.next;
-        if let Some(request) = request {
-            self.requests.proposed.insert(id, request);
+        if let Some(waiting) = waiting {
+            self.requests.proposed.insert(id, waiting);
         }
         let mut payload = id.to_be_bytes().to_vec();
         payload.extend_from_slice(&bytes);
@@ -587,8 +607,8 @@ impl<S: LogStore> Node<S> {
         effects: &mut Vec<Effect>,
     ) {
         let Ok(id) = context.try_into().map(u64::from_be_bytes) else { return };
-        if let Some(request) = self.requests.proposed.remove(&id) {
-            effects.push(Effect::Reply(request, answer));
+        if let Some(waiting) = self.requests.proposed.remove(&id) {
+            effects.push(Effect::Reply(waiting.request, answer));
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Candidate {
     pub total: u32,
     /// Gets no new work.
     pub draining: bool,
+    /// Cannot run the job: it is of an earlier version, which would run plugins in its own process where the job isolates them.
+    pub too_old: bool,
 }
 
 /// There are not enough slots.
@@ -51,6 +53,8 @@ pub struct Shortfall {
     pub workers: usize,
     /// Slots that are free on workers that are being drained.
     pub draining_slots: u64,
+    /// Slots that are free on workers that are too old for the job.
+    pub old_slots: u64,
 }
 
 /// Finds a place for every slot.
@@ -62,15 +66,18 @@ pub fn place(problem: &Problem) -> Result<Placement, Shortfall> {
     let mut workers: Vec<Share<'_>> = problem
         .workers
         .iter()
-        .filter(|candidate| !candidate.draining && candidate.free > 0)
+        .filter(|candidate| !candidate.draining && !candidate.too_old && candidate.free > 0)
         .map(|candidate| Share { worker: &candidate.worker, free: candidate.free, total: candidate.total })
         .collect();
     workers.sort_unstable_by_key(|share| &share.worker.worker);
     let free: u64 = workers.iter().map(|share| u64::from(share.free)).sum();
     if free < u64::from(wanted) {
-        let draining = problem.workers.iter().filter(|candidate| candidate.draining);
-        let draining_slots = draining.map(|candidate| u64::from(candidate.free)).sum();
-        return Err(Shortfall { wanted, free, workers: workers.len(), draining_slots });
+        let free_on = |is_meant: fn(&Candidate) -> bool| {
+            problem.workers.iter().filter(|worker| is_meant(worker)).map(|worker| u64::from(worker.free)).sum()
+        };
+        let draining_slots = free_on(|worker| worker.draining && !worker.too_old);
+        let old_slots = free_on(|worker| worker.too_old);
+        return Err(Shortfall { wanted, free, workers: workers.len(), draining_slots, old_slots });
     }
 
     let positions: BTreeMap<&WorkerId, usize> =
@@ -174,7 +181,7 @@ impl PartialOrd for Share<'_> {
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = |count: u64| if count == 1 { "" } else { "s" };
-        let Self { wanted, free, workers, draining_slots } = self;
+        let Self { wanted, free, workers, draining_slots, old_slots } = self;
         write!(f, "needs {wanted} slot{}; ", plural(u64::from(*wanted)))?;
         match (free, workers) {
             (0, _) => f.write_str("none is free")?,
@@ -186,7 +193,12 @@ impl fmt::Display for Shortfall {
             1 => f.write_str(" (1 more is on a worker that is being drained)")?,
             more => write!(f, " ({more} more are on workers that are being drained)")?,
         }
-        f.write_str(": add a worker or lower the parallelism")
+        match old_slots {
+            0 => return f.write_str(": add a worker or lower the parallelism"),
+            1 => f.write_str(" (1 more is on a worker that is")?,
+            more => write!(f, " ({more} more are on workers that are")?,
+        }
+        f.write_str(" too old to run plugins in processes of their own): upgrade such workers, or add one")
     }
 }
 

@@ -39,7 +39,8 @@
 //! another name says the old one by `#[state(name = "…")]`. (A piece that is a state by itself is called `value`, `list`, `map`,
 //! `aggregate` or `timer`.)
 //!
-//! Anything else is refused when the job is started from that state, with the reason, and nothing is lost.
+//! Anything else is refused when the version is submitted to a cluster, or when the job is started from that state, with the reason, and nothing is
+//! lost.
 
 mod aggregate;
 mod list;

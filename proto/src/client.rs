@@ -423,6 +423,8 @@ pub enum ClientResponse {
         already_there: bool,
         /// Whether it was, and is run another way from now on: with other settings, or another parallelism.
         updated: bool,
+        /// Why nobody has looked whether this version can go on with the job's state; `None` if somebody has, or did not have to.
+        unchecked: Option<String>,
     },
     /// To [`ClientRequest::ListJobs`].
     Jobs(Vec<JobSummary>),

@@ -71,6 +71,13 @@ pub enum FromWorker {
         /// What was found.
         findings: Result<AuditFindings, Failure>,
     },
+    /// What came of a [`ToWorker::CompareState`].
+    StateCompared {
+        /// The number of the question.
+        id: u64,
+        /// What does not fit.
+        misfits: Result<Misfits, Failure>,
+    },
     /// The worker wants to go: its work is to be moved away first.
     Leaving,
 }
@@ -98,6 +105,8 @@ pub struct Hello {
     pub protocol: u32,
     /// Whether it answers a [`ToWorker::Audit`].
     pub audits: bool,
+    /// Whether it answers a [`ToWorker::CompareState`].
+    pub compares_state: bool,
 }
 
 /// Where an attempt stands on one worker.
@@ -377,6 +386,13 @@ pub enum ToWorker {
         /// What to find out.
         order: Arc<AuditOrder>,
     },
+    /// Look whether a version of a job could go on with the state that is there. Answered once, as [`Audit`](Self::Audit) is.
+    CompareState {
+        /// The number of the question, for the answer.
+        id: u64,
+        /// What to compare.
+        order: Arc<StateComparison>,
+    },
     /// The worker has nothing more to do and may go.
     Farewell,
 }
@@ -412,6 +428,28 @@ pub struct AuditFindings {
     pub unread: Vec<(Epoch, Failure)>,
     /// What the system of each sink says, in the order of the question. `None`: it keeps no account.
     pub sinks: Vec<Result<Option<AuditedSink>, Failure>>,
+}
+
+/// A version of a job, and the state that it would go on with.
+#[derive(Debug, Clone)]
+pub struct StateComparison {
+    /// What that version computes.
+    pub graph: Arc<JobGraph>,
+    /// Where the job's checkpoints are.
+    pub storage: StoragePlace,
+    /// The one that it would go on from; `None`: there is none.
+    pub checkpoint: Option<CheckpointRef>,
+    /// What runs, and ends with a checkpoint before that version begins; `None` if `checkpoint` is one of its own, or nothing runs.
+    pub running: Option<Arc<JobGraph>>,
+}
+
+/// What of a job's state a version of it cannot go on with, a sentence each.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Misfits {
+    /// State that the checkpoint holds.
+    pub stored: Vec<String>,
+    /// State that the running version keeps.
+    pub running: Vec<String>,
 }
 
 /// The worker belongs to the cluster now.

@@ -82,6 +82,7 @@ pub async fn run(
         storages,
         connectors,
         plugins: Arc::default(),
+        functions: Functions::built_in(),
         blocking,
         data_dir: None,
         io: Handle::current(),
@@ -195,6 +196,9 @@ impl SimSession {
             FromWorker::Audited { id, findings } => {
                 say(format!("audit {id}: {:?}", findings.as_ref().map_err(|failure| &failure.report)));
             }
+            FromWorker::StateCompared { id, misfits } => {
+                say(format!("state compared {id}: {:?}", misfits.as_ref().map_err(|failure| &failure.report)));
+            }
             FromWorker::Leaving => say("wants to go".to_owned()),
         }
     }
@@ -227,6 +231,7 @@ pub fn word(message: &ToWorker) -> String {
         ToWorker::Merge { job, checkpoint, .. } => format!("merge job {job} epoch {}", checkpoint.epoch),
         ToWorker::Discard(leftovers) => format!("discard what job {} has left", leftovers.identity),
         ToWorker::Audit { id, order } => format!("audit {id}: sinks of job {}", order.identity),
+        ToWorker::CompareState { id, order } => format!("compare state {id}: {:?}", order.checkpoint),
         ToWorker::Farewell => "farewell".to_owned(),
     }
 }

@@ -229,7 +229,7 @@ async fn restorer(deployment: &Deployment) -> Result<Restorer> {
 
 /// The plugins of a part that somebody waits for. When nobody does any more, calls that run outside of this process have to end: a subtask that
 /// waits for one cannot be stopped before.
-struct HeldPlugins(Arc<dyn Plugins>);
+pub(crate) struct HeldPlugins(pub(crate) Arc<dyn Plugins>);
 
 impl Drop for HeldPlugins {
     fn drop(&mut self) {

@@ -260,8 +260,11 @@ pub enum JobsCommand {
         /// Which.
         #[command(flatten)]
         job: JobArgument,
-        /// Return when it has ended.
+        /// Return at once instead of when it has ended.
         #[arg(long)]
+        detach: bool,
+        /// What it does without --detach.
+        #[arg(long, hide = true)]
         wait: bool,
     },
     /// Run a job again that has ended, or take a running one back to a checkpoint.

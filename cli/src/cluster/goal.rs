@@ -78,10 +78,20 @@ fn ended(job: &JobDetail) -> Look {
             Some(last) => format!("stopped; its last checkpoint is {}", last.epoch),
             None => "stopped; it has no checkpoint".into(),
         }),
-        status::CANCELLED => Look::Reached("cancelled".into()),
+        status::CANCELLED => Look::Reached(cancelled(summary)),
         status::FAILED => Look::Missed(failure(summary)),
         _ => Look::Waiting(standing(job)),
     }
+}
+
+/// What has become of a job that was cancelled, and what may be done with it.
+fn cancelled(job: &JobSummary) -> String {
+    let number = job.job;
+    let goes_on = match &job.last_checkpoint {
+        Some(last) => format!("goes on from checkpoint {}", last.epoch),
+        None => "begins anew, as it has no checkpoint".to_owned(),
+    };
+    format!("cancelled; with `weir jobs restart {number}` it {goes_on}, and `weir jobs delete {number}` removes it")
 }
 
 fn running(job: &JobDetail, after: Attempt) -> Look {

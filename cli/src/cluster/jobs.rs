@@ -69,9 +69,9 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             client.call(ClientRequest::StopJob { job: reference, drain }).await?;
             wait(client, screen, &job, (!detach).then_some(Goal::Done)).await
         }
-        JobsCommand::Cancel { job, wait: waits } => {
+        JobsCommand::Cancel { job, detach, wait: _ } => {
             client.call(ClientRequest::CancelJob { job: job.reference() }).await?;
-            wait(client, screen, &job, waits.then_some(Goal::Ended)).await
+            wait(client, screen, &job, (!detach).then_some(Goal::Ended)).await
         }
         JobsCommand::Restart { job, from, detach } => {
             let before = describe(client, &job.reference()).await?;
@@ -172,7 +172,8 @@ pub(super) fn repeats(job: &JobDetail, from: Epoch) -> Option<String> {
 /// Watches the job until it has come to the goal, if there is one.
 async fn wait(client: &mut Client, screen: &Arc<Screen>, job: &JobArgument, goal: Option<Goal>) -> Result<Exit> {
     let Some(goal) = goal else {
-        return said(screen, &format!("{}: accepted", job.job));
+        let name = &job.job;
+        return said(screen, &format!("{name}: accepted; `weir jobs describe {name}` shows how far it is"));
     };
     let follow = Follow { screen: screen.clone(), job: job.reference(), name: job.job.clone(), goal, quiet: false };
     follow.run(client, OnInterrupt::Leave).await

@@ -324,7 +324,9 @@ pub fn workers(workers: &[WorkerInfo], terminal: Terminal) -> Result<String> {
         number("used", workers, |worker| u64::from(worker.used)),
         text("heard", workers, |worker| match worker.last_heard_ms {
             Some(millis) => format!("{} ago", duration(Duration::from_millis(millis))),
-            None => "never".into(),
+            None if worker.lost_because.is_some() => String::new(),
+            // It is registered, and whoever leads now has heard nothing of it yet.
+            None => "not yet".into(),
         }),
         text("version", workers, |worker| worker.version.clone()),
         text("jobs", workers, |worker| {

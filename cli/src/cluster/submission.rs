@@ -17,14 +17,19 @@ use weir_worker::kept_states;
 use super::client::{Client, expect_answer};
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
     /// It is a new job.
     New,
     /// This very job was there.
     Known,
-    /// It was there with other settings, and has these from now on.
-    Updated,
+    /// It was there in another version or with other settings, and goes on as this one.
+    Updated {
+        /// The plugins that it has from now on, as their names and versions; none if it has none.
+        plugins: Vec<String>,
+        /// Why nobody has looked whether it can go on with its state.
+        unchecked: Option<String>,
+    },
     /// It is a new one, with the state of a job that ran elsewhere.
     Moved,
 }
@@ -32,12 +37,25 @@ pub enum Sent {
 /// As in "query: is submitted as job 3".
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Sent::New => "is submitted as",
-            Sent::Known => "was submitted before, as",
-            Sent::Updated => "goes on with these settings, as",
-            Sent::Moved => "goes on with its state, as",
-        })
+        match self {
+            Sent::New => f.write_str("is submitted as"),
+            Sent::Known => f.write_str("was submitted before, as"),
+            Sent::Updated { plugins, .. } if plugins.is_empty() => f.write_str("goes on with these settings, as"),
+            Sent::Updated { plugins, .. } => {
+                write!(f, "goes on with these settings and {}, as", plugins.join(", "))
+            }
+            Sent::Moved => f.write_str("goes on with its state, as"),
+        }
+    }
+}
+
+impl Sent {
+    /// What the user has to know besides.
+    pub fn warning(&self) -> Option<String> {
+        let Sent::Updated { unchecked: Some(why), .. } = self else { return None };
+        Some(format!(
+            "it was not looked whether this version can go on with the job's state, since {why}: if it cannot, the job fails"
+        ))
     }
 }
 
@@ -46,10 +64,11 @@ impl fmt::Display for Sent {
 /// # Errors
 /// What the cluster answers. Of a changed query it says what has changed with it, as `weir run` does.
 pub async fn send(client: &mut Client, job: SubmitJob) -> Result<(JobId, Sent)> {
+    let plugins = job.graph.artifacts().into_iter().map(ToString::to_string).collect();
     let answer = submit(client, job).await?;
-    let (job, already_there, updated) = expect_answer!(
+    let (job, already_there, updated, unchecked) = expect_answer!(
         answer,
-        ClientResponse::Submitted { job, already_there, updated } => (job, already_there, updated)
+        ClientResponse::Submitted { job, already_there, updated, unchecked } => (job, already_there, updated, unchecked)
     )?;
     if !updated {
         return Ok((job, if already_there { Sent::Known } else { Sent::New }));
@@ -59,7 +78,7 @@ pub async fn send(client: &mut Client, job: SubmitJob) -> Result<(JobId, Sent)> 
     if there.summary.has_ended() {
         client.call(ClientRequest::RestartJob { job: JobRef::Id(job), from: None, adopted: None }).await?;
     }
-    Ok((job, Sent::Updated))
+    Ok((job, Sent::Updated { plugins, unchecked }))
 }
 
 /// What a job that is there keeps, since the user says nothing else.

@@ -123,7 +123,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
         Some(state) => state.send(client, request).await,
     };
     let (job, sent) = artifacts::with_files(&files, &mut client, send).await?;
-    for warning in earlier.iter().filter(|_| sent == Sent::New) {
+    for warning in earlier.into_iter().filter(|_| sent == Sent::New).chain(sent.warning()) {
         screen.message(&format!("warning: {warning}\n"));
     }
     if !settings.quiet {

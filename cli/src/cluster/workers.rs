@@ -40,7 +40,9 @@ pub async fn execute(command: WorkersCommand, mut client: Client, screen: &Arc<S
             client.call(ClientRequest::DrainWorker { worker: id.clone(), draining: true }).await?;
             match wait {
                 true => until_empty(client, screen, &id, wait_timeout).await,
-                false => said(screen, &format!("{worker}: accepted")),
+                false => {
+                    said(screen, &format!("{worker}: is being drained; `weir workers list` shows what it still runs"))
+                }
             }
         }
         WorkersCommand::Undrain { worker } => {

@@ -98,8 +98,11 @@ pub(crate) async fn submit(
     let planned = scripts::planned(&api, namespace, script).await?;
     let (name, mut warnings) = (planned.job.name.clone(), planned.warnings);
     let answered = api.ask(ClientRequest::SubmitJob(planned.job)).await?;
-    let (job, already_there, updated) = answer!(answered,
-        ClientResponse::Submitted { job, already_there, updated } => (job, already_there, updated))?;
+    let (job, already_there, updated, unchecked) = answer!(answered,
+        ClientResponse::Submitted { job, already_there, updated, unchecked } => (job, already_there, updated, unchecked))?;
+    warnings.extend(unchecked.map(|why| {
+        format!("it was not looked whether this version can go on with the job's state, since {why}: if it cannot, the job fails")
+    }));
     if updated {
         go_on(&api, job).await?;
     }

@@ -34,7 +34,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use weir_core::{Attempt, Epoch, ErrorKind, JobGraph, JobId, Placement};
+use weir_core::{Attempt, Epoch, ErrorKind, JobGraph, JobId, OperatorSpec, Placement};
 use weir_proto::client::{Scaling, ScalingBy, ScalingDecision};
 
 use super::{Action, Checkpoint, Refusal};
@@ -251,6 +251,21 @@ impl JobSpec {
     /// Whether it reads or writes tables by code of plugins.
     pub(super) fn has_tables_of_plugins(&self) -> bool {
         self.graph.nodes().iter().any(|node| node.spec.operator.plugin_table().is_some())
+    }
+
+    /// Whether its operators are those of `before`, and so keep what they kept, as far as that shows without making them.
+    pub fn keeps_like(&self, before: &JobSpec) -> bool {
+        let keeps_itself = |operator: &OperatorSpec| {
+            matches!(operator, OperatorSpec::Discover(_) | OperatorSpec::Source(_) | OperatorSpec::Sink(_))
+        };
+        let (now, before) = (&self.graph, &before.graph);
+        let mut pairs = now.nodes().iter().zip(before.nodes());
+        now.functions() == before.functions()
+            && now.nodes().len() == before.nodes().len()
+            && pairs.all(|(now, before)| {
+                let (operator, other) = (&now.spec.operator, &before.spec.operator);
+                now.uid == before.uid && (operator == other || (keeps_itself(operator) && keeps_itself(other)))
+            })
     }
 
     /// Whether it goes on with the state of `before`.

@@ -60,6 +60,7 @@ impl ClusterState {
             free: worker.slots.saturating_sub(used.get(id).copied().unwrap_or(0)),
             total: worker.slots,
             draining: worker.draining && !bugs::is_on(Bug::DrainIgnored),
+            too_old: false,
         };
         self.workers.iter().map(candidate).collect()
     }

@@ -5,6 +5,9 @@ use weir_core::{Attempt, Epoch, Incarnation, JobId, WorkerId};
 use super::JobStatus;
 
 mod message;
+mod tables;
+
+pub(crate) use tables::table_changes;
 
 /// Why a command is refused, in words for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +111,8 @@ pub enum Refusal {
         job: JobId,
         /// How it has ended.
         status: JobStatus,
+        /// What makes the submission another job, if it is; whatever else may be different.
+        difference: Option<JobDifference>,
     },
     /// The job is not in a status that allows it.
     NotNow {
@@ -204,10 +209,13 @@ pub enum Refusal {
 }
 
 /// What makes a submission another job than the one that has the name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobDifference {
     /// It computes something else.
-    Definition,
+    Definition {
+        /// What is different about its tables, a sentence each. Nothing is if it is something else.
+        tables: Vec<String>,
+    },
     /// It is run another way.
     Settings,
     /// It is to have another number of slots.

@@ -1,6 +1,7 @@
 //! Whether the job runs, and why not.
 
 use weir_proto::client::{JobDetail, JobSummary, status};
+use weir_state::is_misfit;
 
 use super::{Finding, Looks, span};
 
@@ -14,6 +15,15 @@ pub(super) fn examine(looks: &Looks<'_>) -> Vec<Finding> {
     }
     let failure = job.last_failure.as_ref().map_or("it is not known why", |failure| &failure.report);
     let found = match job.status.as_str() {
+        status::FAILED if is_misfit(failure) => Finding::new(
+            "state-does-not-fit",
+            format!("the job has failed, since this version of it cannot go on with its state: {failure}"),
+            format!(
+                "a restart fails again: submit under the name {} a version whose state fits, or the one before; it goes on from its last \
+                 checkpoint, and nothing is lost",
+                job.name
+            ),
+        ),
         status::FAILED => Finding::new(
             "failed",
             format!("the job has failed and is not started again: {failure}"),

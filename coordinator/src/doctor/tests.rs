@@ -189,6 +189,16 @@ fn a_job_that_does_not_run_says_why() {
         retry_at: None,
     });
     assert_found(&failed, "failed", None);
+    let mut misfit = failed.clone();
+    let report = "Plugin(counts) could not start: checkpoint 12 does not fit the job:\nSTATE  OPERATOR  WHY".to_owned();
+    misfit[1].summary.last_failure.as_mut().unwrap().report = report;
+    assert_found(&misfit, "state-does-not-fit", None);
+    let [before, after] = &misfit;
+    let advice = &diagnose(Looks { before, after, elapsed: Duration::from_secs(3), now: NOW })[0].advice;
+    assert!(
+        advice.contains("submit under the name j a version whose state fits") && !advice.contains("jobs restart"),
+        "{advice}"
+    );
     let [before, after] = &failed;
     let [finding] = &diagnose(Looks { before, after, elapsed: Duration::from_secs(3), now: NOW })[..] else { panic!() };
     assert!(finding.what.contains("the topic is gone") && finding.advice.contains("weir jobs restart default/j"));

@@ -29,35 +29,19 @@ const MOST: usize = 8;
 /// Checkpoints that are looked into, the newest: of a job with many savepoints not all.
 const CHECKPOINTS: usize = 16;
 
-/// Number of an audit, never used twice: it begins with the leader's term, so that what another one has asked is no answer.
+/// Number of an audit, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuditId(pub u64);
 
-/// Audits under way.
+/// What a worker was asked to find out.
 #[derive(Debug)]
-pub(super) struct Audits {
-    last: u64,
-    asked: BTreeMap<AuditId, Asked>,
-}
-
-impl Audits {
-    /// Those of the leader of a term.
-    pub(super) fn new(term: u64) -> Self {
-        Self { last: term << 32, asked: BTreeMap::new() }
-    }
-}
-
-/// A question to a worker.
-#[derive(Debug)]
-struct Asked {
-    session: SessionId,
+pub(super) struct Asked {
     job: JobId,
     order: Arc<AuditOrder>,
     /// The checkpoints that were kept then, and whether they were known to be committed.
     committed: BTreeMap<Epoch, bool>,
     /// The last checkpoint that was completed then.
     completed: Epoch,
-    deadline: Duration,
 }
 
 impl Leader {
@@ -66,7 +50,7 @@ impl Leader {
         let Some(job) = context.state.jobs.get(&id) else {
             return Err(ClientError::new(ClientErrorKind::NotFound, format!("there is no job {id}")));
         };
-        if self.audits.asked.len() >= MOST {
+        if self.audits.count() >= MOST {
             let many = format!("{MOST} audits are under way");
             return Err(ClientError::new(ClientErrorKind::Conflict, many).with_help("ask again when they have ended"));
         }
@@ -89,14 +73,10 @@ impl Leader {
             sinks: sinks_of(&job.spec.graph),
         });
         let committed = checkpoints.iter().map(|checkpoint| (checkpoint.epoch, checkpoint.committed)).collect();
-        let deadline = context.now.elapsed + PATIENCE;
-        self.audits.last += 1;
-        let audit = AuditId(self.audits.last);
-        context.send(session, ToWorker::Audit { id: audit.0, order: order.clone() });
-        self.audits
-            .asked
-            .insert(audit, Asked { session, job: id, order, committed, completed: job.last_epoch, deadline });
-        Ok(audit)
+        let about = Asked { job: id, order: order.clone(), committed, completed: job.last_epoch };
+        let audit = self.audits.ask(session, context.now.elapsed + PATIENCE, about);
+        context.send(session, ToWorker::Audit { id: audit, order });
+        Ok(AuditId(audit))
     }
 
     /// A worker has found out.
@@ -107,10 +87,7 @@ impl Leader {
         id: AuditId,
         findings: Result<AuditFindings, Failure>,
     ) {
-        if self.audits.asked.get(&id).is_none_or(|asked| asked.session != session) {
-            return;
-        }
-        let Some(asked) = self.audits.asked.remove(&id) else { return };
+        let Some(asked) = self.audits.answered(session, id.0) else { return };
         let outcome = match (context.state.jobs.get(&asked.job), findings) {
             (None, _) => Err(ClientError::new(ClientErrorKind::NotFound, "the job was deleted meanwhile")),
             (_, Err(failure)) => Err(ClientError::new(ClientErrorKind::Unavailable, failure.report)),
@@ -121,17 +98,16 @@ impl Leader {
 
     /// A worker is gone: who waits for it may ask another one.
     pub(super) fn give_up_audits_of(&mut self, context: &mut Context<'_>, session: SessionId) {
-        let theirs = self.audits.asked.extract_if(.., |_, asked| asked.session == session);
+        let theirs = self.audits.lost(session).into_iter();
         let gone = || ClientError::new(ClientErrorKind::Unavailable, "the worker that was asked is gone");
-        context.effects.extend(theirs.map(|(id, _)| Effect::Audited(id, Err(gone()))));
+        context.effects.extend(theirs.map(|id| Effect::Audited(AuditId(id), Err(gone()))));
     }
 
     pub(super) fn give_up_slow_audits(&mut self, context: &mut Context<'_>) {
-        let now = context.now.elapsed;
-        let slow = self.audits.asked.extract_if(.., |_, asked| asked.deadline <= now);
+        let slow = self.audits.overdue(context.now.elapsed).into_iter();
         let message = format!("the systems that the job writes have not answered within {} s", PATIENCE.as_secs());
         let late = || ClientError::new(ClientErrorKind::Conflict, message.clone());
-        context.effects.extend(slow.map(|(id, _)| Effect::Audited(id, Err(late()))));
+        context.effects.extend(slow.map(|id| Effect::Audited(AuditId(id), Err(late()))));
     }
 }
 

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, ErrorKind, JobId, Marker, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, ToWorker};
-use weir_proto::version;
 
 use super::attempt::{Part, is_ended, is_ready, is_running};
 use super::checkpoints::last_marker;
@@ -96,15 +95,11 @@ impl Leader {
         }
     }
 
-    /// A worker of an attempt that would run plugins in its own process where the job does not want that.
+    /// A worker of an attempt that would run plugins in its own process where the job does not want that: a leader of an earlier version may
+    /// have placed it there.
     fn without_isolation(&self, job: &Job, execution: &Execution) -> Option<WorkerId> {
-        let understands =
-            |session| self.sessions.get(session).is_none_or(|known| known.hello.protocol >= version::ISOLATES);
         let mut workers = execution.placement.workers.iter().filter(|_| job.spec.isolates_plugins());
-        let old = workers.find(|placed| {
-            self.sessions.of(&placed.worker, placed.incarnation).is_some_and(|session| !understands(session))
-        });
-        old.map(|placed| placed.worker.clone())
+        workers.find(|placed| !self.isolates(placed)).map(|placed| placed.worker.clone())
     }
 
     /// An attempt has come to another phase on a worker.

@@ -19,10 +19,12 @@ mod attempt;
 mod audits;
 mod checkpoints;
 mod commits;
+mod comparisons;
 mod deploy;
 mod duties;
 mod leftovers;
 mod load;
+mod questions;
 mod reconcile;
 mod scaling;
 mod serving;
@@ -52,7 +54,10 @@ use crate::workforce::{Asking, Workforce, WorkforceConfig};
 
 pub use self::attempt::AttemptView;
 pub use self::audits::AuditId;
+pub(crate) use self::comparisons::Comparison;
+pub use self::comparisons::ComparisonId;
 use self::duties::{Jobs, Proposal};
+use self::questions::Questions;
 use self::sessions::Sessions;
 use self::traces::Traces;
 
@@ -154,6 +159,8 @@ pub enum Effect {
     Served(OperationId, Result<ClientResponse, ClientError>),
     /// An audit of sinks has come to its end.
     Audited(AuditId, Result<SinksAudit, ClientError>),
+    /// It is known whether a version of a job could go on with its state.
+    StateCompared(ComparisonId, Result<(), ClientError>),
     /// So many workers should be here.
     AskForWorkers(Workforce),
     /// To be counted: a checkpoint of this job has failed, and why.
@@ -255,7 +262,8 @@ pub struct Leader {
     coordinators: Vec<String>,
     sessions: Sessions,
     jobs: Jobs,
-    audits: audits::Audits,
+    audits: Questions<audits::Asked>,
+    comparisons: Questions<comparisons::Compared>,
     asking: Asking,
     /// What traces are made of, if they are wanted.
     traces: Option<Traces>,
@@ -323,7 +331,8 @@ impl Leader {
             coordinators: Vec::new(),
             sessions: Sessions::default(),
             jobs: Jobs::new(timeouts),
-            audits: audits::Audits::new(term),
+            audits: Questions::new(term),
+            comparisons: Questions::new(term),
             asking: Asking::default(),
             next_asking: now.elapsed,
             operations: BTreeMap::new(),
@@ -485,6 +494,7 @@ impl Leader {
         self.checkpoints_that_are_due(context);
         self.give_up_slow_deployments(context);
         self.give_up_slow_audits(context);
+        self.give_up_slow_comparisons(context);
         self.share_slots_when_due(context);
         self.look_at_loads(context);
         self.ask_for_workers(context);

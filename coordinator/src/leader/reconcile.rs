@@ -5,8 +5,10 @@ use std::time::Duration;
 use weir_core::{Attempt, Error, JobGraph, JobId, PlacedWorker, Placement};
 use weir_proto::client::artifacts;
 use weir_proto::control::StoragePlace;
+use weir_proto::version;
 
 use super::attempt::LiveAttempt;
+use super::comparisons::Compared;
 use super::duties::JobDuties;
 use super::scaling::Gain;
 use super::{Context, Leader, Operation, Proposal, StorageOperation};
@@ -88,7 +90,10 @@ impl Leader {
     /// one of them: the client looks for it again behind the submission, which is answered when what was decided before is done.
     fn collect_artifacts(&mut self, context: &mut Context<'_>) {
         let specs = context.state.jobs.values().flat_map(|job| [Some(&job.spec), job.update.as_ref()]);
-        let needed = specs.flatten().flat_map(|spec| spec.graph.artifacts()).map(|artifact| artifact.hash.clone());
+        // A version of which it is still looked whether its state fits has its files there.
+        let versions = self.comparisons.abouts().map(Compared::version);
+        let graphs = specs.flatten().map(|spec| &*spec.graph).chain(versions);
+        let needed = graphs.flat_map(JobGraph::artifacts).map(|artifact| artifact.hash.clone());
         let catalogs = context.state.namespaces.values().flat_map(|namespace| &namespace.catalog.statements);
         let needed = needed.chain(catalogs.flat_map(|statement| plugins_of(statement))).collect();
         let place = StoragePlace { url: artifacts::folder(&context.state.storage, &context.state.cluster) };
@@ -246,7 +251,7 @@ impl Leader {
 
     /// Where the job could run with the slots that it shall have.
     fn place(&self, context: &Context<'_>, id: JobId, job: &Job) -> Result<Placement, Shortfall> {
-        scheduler::place(&self.problem(context, id, job.parallelism))
+        scheduler::place(&self.problem(context, (id, job), job.parallelism))
     }
 
     /// Where it could run with the slots that it had last, if these are fewer than it shall have: a wish for more is no reason to
@@ -257,15 +262,15 @@ impl Leader {
         // A leader that has not seen the last attempt knows it by its checkpoint.
         let before = last.or_else(|| job.restore_point().map(|checkpoint| checkpoint.parallelism))?;
         let before = Some(before).filter(|before| (1..job.parallelism).contains(before))?;
-        scheduler::place(&self.problem(context, id, before)).ok()
+        scheduler::place(&self.problem(context, (id, job), before)).ok()
     }
 
-    fn problem(&self, context: &Context<'_>, id: JobId, slots_wanted: u32) -> Problem {
-        Problem {
-            slots_wanted,
-            workers: self.candidates(context.state, Some(id)),
-            previous: self.jobs.get(id).and_then(|duties| duties.last_placement.clone()),
+    fn problem(&self, context: &Context<'_>, (id, job): (JobId, &Job), slots_wanted: u32) -> Problem {
+        let mut workers = self.candidates(context.state, Some(id));
+        if job.wanted().isolates_plugins() {
+            workers.iter_mut().for_each(|candidate| candidate.too_old = !self.isolates(&candidate.worker));
         }
+        Problem { slots_wanted, workers, previous: self.jobs.get(id).and_then(|duties| duties.last_placement.clone()) }
     }
 
     /// Whether a running job is to be moved off workers that are to be emptied. Those that find room elsewhere are, all of them
@@ -290,6 +295,13 @@ impl Leader {
         let mut workers = state.candidates(job);
         workers.retain(|candidate| self.sessions.of(&candidate.worker.worker, candidate.worker.incarnation).is_some());
         workers
+    }
+
+    /// Whether a worker runs plugins in processes of their own where a job wants that.
+    pub(super) fn isolates(&self, worker: &PlacedWorker) -> bool {
+        let session = self.sessions.of(&worker.worker, worker.incarnation);
+        let known = session.and_then(|session| self.sessions.get(session));
+        known.is_none_or(|known| known.hello.protocol >= version::ISOLATES)
     }
 
     /// Whether a worker of the job has said that it goes.

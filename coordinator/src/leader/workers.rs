@@ -70,7 +70,7 @@ impl Leader {
             self.reassign_commits(context, old);
         }
         if let Some(old) = old {
-            self.give_up_audits_of(context, old);
+            self.give_up_questions_to(context, old);
         }
         let Some(known) = self.sessions.get(session) else { return };
         let statuses = known.hello.attempts.clone();
@@ -140,6 +140,7 @@ impl Leader {
                 }
             }
             FromWorker::Audited { id, findings } => self.audited(context, session, AuditId(id), findings),
+            FromWorker::StateCompared { id, misfits } => self.state_compared(context, session, id, misfits),
             FromWorker::Leaving => {
                 known.leaving = true;
                 context.propose(Command::DrainWorker { worker, draining: true });
@@ -170,7 +171,13 @@ impl Leader {
             self.checkpoints(context, id, Event::MergeLost);
         }
         self.reassign_commits(context, session);
+        self.give_up_questions_to(context, session);
+    }
+
+    /// A connection is gone, and with it the answers to what was asked there.
+    fn give_up_questions_to(&mut self, context: &mut Context<'_>, session: SessionId) {
         self.give_up_audits_of(context, session);
+        self.give_up_comparisons_of(context, session);
     }
 
     pub(super) fn expire_silent_workers(&mut self, context: &mut Context<'_>) {
@@ -180,7 +187,7 @@ impl Leader {
             let reason = format!("it said nothing for {:?}", self.config.worker_timeout);
             self.sessions.miss(gone.hello.worker.clone(), gone.hello.incarnation, context.now.elapsed, &reason);
             self.reassign_commits(context, session);
-            self.give_up_audits_of(context, session);
+            self.give_up_questions_to(context, session);
         }
         for (worker, missing) in self.sessions.overdue(context.now.elapsed) {
             context.propose(Command::LoseWorker {
@@ -219,7 +226,7 @@ impl Leader {
             self.sessions.close(session);
             context.effects.push(super::Effect::Close(session));
             self.reassign_commits(context, session);
-            self.give_up_audits_of(context, session);
+            self.give_up_questions_to(context, session);
         }
         self.reconcile_all(context);
         self.dismiss_idle_workers(context);

@@ -11,7 +11,7 @@ use weir_proto::client::{
 };
 use weir_state::layout;
 
-use super::{Effect, Node, RequestId, unavailable, view};
+use super::{Effect, Node, RequestId, Waiting, unavailable, view};
 use crate::access;
 use crate::cluster::{
     Applied, Checkpoint, ClusterState, Command, Job, JobSettings, JobSpec, JobStatus, Quota, Refusal, RefusalKind,
@@ -70,10 +70,17 @@ impl<S: LogStore> Node<S> {
         effects: &mut Vec<Effect>,
     ) -> Result<Option<ClientResponse>, ClientError> {
         let at = now.wall;
+        let mut unchecked = None;
         let command = match request {
             ClientRequest::SubmitJob(submit) => {
                 check_results(&self.state, &submit.graph)?;
-                submission(&self.state, submit, at)
+                match self.submitted(now, id, &by, submit, effects)? {
+                    None => return Ok(None),
+                    Some((command, why)) => {
+                        unchecked = why;
+                        command
+                    }
+                }
             }
             ClientRequest::StopJob { job, drain } => Command::StopJob { job: self.find(&job)?, drain, at },
             ClientRequest::CancelJob { job } => Command::CancelJob { job: self.find(&job)?, at },
@@ -137,12 +144,9 @@ impl<S: LogStore> Node<S> {
                 return Err(ClientError::new(ClientErrorKind::Internal, "a read was taken for a change"));
             }
         };
-        let command = match by {
-            Some(actor) => Command::By { actor, command: Box::new(command) },
-            None => command,
-        };
         let waits = !bugs::is_on(Bug::AnswerBeforeAgreement);
-        self.propose(&command, waits.then_some(id)).map_err(internal)?;
+        self.propose(&command_by(by, command), waits.then_some(Waiting { request: id, unchecked }))
+            .map_err(internal)?;
         Ok((!waits).then_some(ClientResponse::Accepted))
     }
 
@@ -211,7 +215,7 @@ impl<S: LogStore> Node<S> {
             Refused::Busy(why) => ClientError::new(ClientErrorKind::Conflict, why),
             Refused::Invalid(why) => ClientError::new(ClientErrorKind::Invalid, why),
         })?;
-        self.requests.proposed.insert(id, request);
+        self.requests.proposed.insert(id, request.into());
         Ok(None)
     }
 
@@ -260,12 +264,17 @@ pub(super) fn find(state: &ClusterState, job: &JobRef) -> Result<JobId, ClientEr
 }
 
 /// What became of a change.
-pub(super) fn answer(outcome: &Result<Applied, Refusal>) -> Result<ClientResponse, ClientError> {
+pub(super) fn answer(
+    outcome: &Result<Applied, Refusal>,
+    unchecked: Option<String>,
+) -> Result<ClientResponse, ClientError> {
     match outcome {
         Ok(Applied::Submitted { job, already_there }) => {
-            Ok(ClientResponse::Submitted { job: *job, already_there: *already_there, updated: false })
+            Ok(ClientResponse::Submitted { job: *job, already_there: *already_there, updated: false, unchecked })
         }
-        Ok(Applied::Updated { job }) => Ok(ClientResponse::Submitted { job: *job, already_there: true, updated: true }),
+        Ok(Applied::Updated { job }) => {
+            Ok(ClientResponse::Submitted { job: *job, already_there: true, updated: true, unchecked })
+        }
         Ok(_) => Ok(ClientResponse::Accepted),
         Err(refusal) => {
             let kind = match refusal.kind() {
@@ -301,7 +310,7 @@ fn check_results(state: &ClusterState, graph: &JobGraph) -> Result<(), ClientErr
 }
 
 /// A new job; or one that is there and is to be run another way.
-fn submission(state: &ClusterState, submit: SubmitJob, at: i64) -> Command {
+pub(super) fn submission(state: &ClusterState, submit: SubmitJob, at: i64) -> Command {
     let SubmitJob { namespace, name, graph, fingerprint, sql, parallelism, settings, scaling, awaits_state } = submit;
     let spec = Arc::new(JobSpec { graph, fingerprint, sql, settings: settings_of(&settings) });
     let goes_on =
@@ -384,6 +393,14 @@ fn quota_of(info: QuotaInfo) -> Quota {
     Quota { slots: info.slots, jobs: info.jobs, state_bytes: info.state_bytes }
 }
 
-fn internal(error: Error) -> ClientError {
+/// The command with who has asked for it, where that is known.
+pub(super) fn command_by(actor: Option<String>, command: Command) -> Command {
+    match actor {
+        Some(actor) => Command::By { actor, command: Box::new(command) },
+        None => command,
+    }
+}
+
+pub(super) fn internal(error: Error) -> ClientError {
     ClientError::new(ClientErrorKind::Internal, error.report())
 }

@@ -30,6 +30,7 @@ mod scaling;
 mod slots;
 mod traces;
 mod updates;
+mod versions;
 
 /// A folder for all storages.
 struct Folder(tempfile::TempDir);
@@ -313,6 +314,9 @@ fn in_short(message: &ToWorker) -> String {
         ToWorker::Merge { checkpoint, .. } => format!("merge {}", checkpoint.epoch),
         ToWorker::Discard(leftovers) => format!("discard {:?}", leftovers.behind),
         ToWorker::Audit { id, order } => format!("audit {id} of {:?}", order.checkpoints),
+        ToWorker::CompareState { id, order } => {
+            format!("compare state {id} with {:?}, running {}", order.checkpoint, order.running.is_some())
+        }
         ToWorker::Farewell => "farewell".into(),
     }
 }
@@ -401,6 +405,7 @@ fn hello(worker: &str, incarnation: u64, attempts: Vec<AttemptStatus>) -> Hello 
     Hello {
         protocol: weir_proto::PROTOCOL,
         audits: true,
+        compares_state: true,
         cluster: None,
         worker: WorkerId(worker.into()),
         incarnation: Incarnation(incarnation),

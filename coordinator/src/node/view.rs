@@ -57,7 +57,7 @@ pub(super) fn answer(
             Some(Namespace { catalog: Catalog { version, statements }, .. }) => {
                 ClientResponse::Catalog(CatalogInfo { version: *version, statements: statements.clone() })
             }
-            None => return requests::answer(&Err(Refusal::NoSuchNamespace(namespace.clone()))),
+            None => return requests::answer(&Err(Refusal::NoSuchNamespace(namespace.clone())), None),
         },
         ClientRequest::ListTokens => ClientResponse::Tokens(state.tokens.iter().map(token).collect()),
         ClientRequest::DescribeCluster => ClientResponse::Cluster(cluster(now, state, raft)),

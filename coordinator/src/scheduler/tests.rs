@@ -17,6 +17,7 @@ fn candidates(text: &str) -> Vec<Candidate> {
             free: free.parse().unwrap(),
             total: total.parse().unwrap(),
             draining: words.contains(&"draining"),
+            too_old: words.contains(&"old"),
         }
     };
     text.split(',').filter(|part| !part.trim().is_empty()).map(candidate).collect()
@@ -95,6 +96,21 @@ fn a_shortfall_says_what_is_missing() {
         "needs 9 slots; none is free (5 more are on workers that are being drained): \
          add a worker or lower the parallelism"
     );
+    assert_eq!(
+        solve(3, "a 1/2, b 2/2 old, c 1/1 old draining", ""),
+        "needs 3 slots; 1 free on 1 worker (3 more are on workers that are too old to run plugins in processes of their own): \
+         upgrade such workers, or add one"
+    );
+    assert_eq!(
+        solve(2, "a 1/2 draining, b 1/2 old", ""),
+        "needs 2 slots; none is free (1 more is on a worker that is being drained) (1 more is on a worker that is too old to \
+         run plugins in processes of their own): upgrade such workers, or add one"
+    );
+}
+
+#[test]
+fn workers_that_are_too_old_for_a_job_get_nothing_of_it() {
+    assert_eq!(solve(2, "a 4/4 old, b 2/2", "aa"), "bb");
 }
 
 #[test]
@@ -145,6 +161,7 @@ fn problems(slots: u32) -> impl Strategy<Value = Problem> {
                 free,
                 total: free + used,
                 draining,
+                too_old: false,
             };
             let previous: String = before.iter().map(|worker| char::from(b'a' + worker)).collect();
             let workers = workers.into_iter().zip('a'..).map(candidate).collect();
@@ -221,7 +238,13 @@ proptest! {
 #[test]
 fn a_thousand_slots_on_a_thousand_workers() {
     let workers: Vec<Candidate> = (0..1000)
-        .map(|number| Candidate { worker: placed(&format!("w{number}")), free: 2, total: 2, draining: false })
+        .map(|number| Candidate {
+            worker: placed(&format!("w{number}")),
+            free: 2,
+            total: 2,
+            draining: false,
+            too_old: false,
+        })
         .collect();
     let first = place(&Problem { slots_wanted: 1000, workers: workers.clone(), previous: None }).unwrap();
     assert_eq!(first.workers.len(), 1000);

@@ -57,7 +57,7 @@ pub use lookup::{DueRows, DueSlices, StateStore, TableRows, Times};
 pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, TableState};
 pub use memory::MemoryStorage;
 pub use partial::{DueSearch, Partial, StoreRead};
-pub use plan_restore::{KeptState, OperatorPlan, RestorePlan, SinkFate, SinkPlan, StateFate, plan_restore};
+pub use plan_restore::{KeptState, OperatorPlan, RestorePlan, SinkFate, SinkPlan, StateFate, is_misfit, plan_restore};
 pub use residency::{Leaving, Residency};
 pub use restore::read_table;
 pub use run::Run;

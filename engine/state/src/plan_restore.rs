@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use weir_core::plugin::check_dropped;
-use weir_core::{OperatorPlace, OperatorUid, TableSchema};
+use weir_core::{Epoch, Error, OperatorPlace, OperatorUid, Result, TableSchema};
 
 use crate::columns::{ColumnChange, changes};
 use crate::{Manifest, OperatorState};
@@ -149,8 +149,36 @@ impl RestorePlan {
 
     /// Whether all state goes on.
     pub fn is_complete(&self) -> bool {
-        self.operators.iter().all(|plan| matches!(plan.fate, StateFate::Kept | StateFate::Migrated { .. }))
+        self.operators.iter().all(|plan| plan.fate.goes_on())
     }
+
+    /// What of the state does not go on, a sentence for each operator that would begin without its state, or whose state would be left
+    /// behind.
+    pub fn misfits(&self) -> Vec<String> {
+        let misfits = self.operators.iter().filter(|plan| !plan.fate.goes_on());
+        misfits.map(|plan| format!("operator {}: {}", plan.place, plan.fate.why())).collect()
+    }
+
+    /// That all state goes on.
+    ///
+    /// # Errors
+    /// A user error with the whole plan if it does not: results that are there already were made with it. [`is_misfit`] knows its report.
+    pub fn check(&self, checkpoint: Epoch) -> Result<()> {
+        if self.is_complete() {
+            return Ok(());
+        }
+        Err(Error::user(format!("checkpoint {checkpoint} {DOES_NOT_FIT}\n{self}")).with_help(
+            "continue with the program and the query that wrote it, or start afresh: in another --state-dir, or in a cluster as another \
+             job",
+        ))
+    }
+}
+
+const DOES_NOT_FIT: &str = "does not fit the job:";
+
+/// Whether a report of a failure says that the state of a checkpoint [does not go on](RestorePlan::check): of a failure nothing else is kept.
+pub fn is_misfit(report: &str) -> bool {
+    report.contains(DOES_NOT_FIT)
 }
 
 /// Whether an operator stands where another one stood, or has the name that it had.
@@ -173,22 +201,22 @@ fn fit(stored: &KeptState, wanted: &KeptState) -> Result<StateFate, String> {
     }
     for declared in &wanted.tables {
         let Some(table) = stored.tables.iter().find(|table| table.name == declared.name) else {
-            sentences.push(format!("table '{}' is new", declared.name));
+            sentences.push(format!("state '{}' is new", declared.name));
             continue;
         };
         let changes =
-            changes(table, declared).map_err(|why| format!("table '{}' does not fit: {why}", declared.name))?;
+            changes(table, declared).map_err(|why| format!("state '{}' does not fit: {why}", declared.name))?;
         // A uid says that columns mean the same; a place does not, and then their names have to.
         if !same && let Some((before, now)) = renamed(table, declared) {
-            return Err(format!("table '{}' does not fit: column '{now}' was '{before}'", declared.name));
+            return Err(format!("state '{}' does not fit: column '{now}' was '{before}'", declared.name));
         }
-        sentences.extend(changes.iter().map(|change: &ColumnChange| format!("table '{}': {change}", declared.name)));
+        sentences.extend(changes.iter().map(|change: &ColumnChange| format!("state '{}': {change}", declared.name)));
     }
     if let Some(drops) = &wanted.drops {
         check_dropped(&stored.tables, &wanted.tables, drops)?;
     }
     let gone = stored.tables.iter().filter(|table| wanted.tables.iter().all(|wanted| wanted.name != table.name));
-    sentences.extend(gone.map(|table| format!("table '{}' is gone", table.name)));
+    sentences.extend(gone.map(|table| format!("state '{}' is gone", table.name)));
     if same && sentences.is_empty() {
         return Ok(StateFate::Kept);
     }
@@ -224,6 +252,10 @@ impl fmt::Display for RestorePlan {
 }
 
 impl StateFate {
+    fn goes_on(&self) -> bool {
+        matches!(self, Self::Kept | Self::Migrated { .. })
+    }
+
     /// `kept`, `migrated`, `rebuilt`, `dropped`.
     pub fn word(&self) -> &'static str {
         match self {

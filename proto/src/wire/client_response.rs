@@ -16,8 +16,8 @@ impl TryFrom<ClientResponse> for wire::SubmitJobResponse {
 
     fn try_from(response: ClientResponse) -> Result<Self> {
         match response {
-            ClientResponse::Submitted { job, already_there, updated } => {
-                Ok(Self { job: job.0, already_there, updated })
+            ClientResponse::Submitted { job, already_there, updated, unchecked } => {
+                Ok(Self { job: job.0, already_there, updated, unchecked })
             }
             other => Err(mismatch("Submitted", &other)),
         }
@@ -29,7 +29,8 @@ impl TryFrom<wire::SubmitJobResponse> for ClientResponse {
 
     fn try_from(response: wire::SubmitJobResponse) -> Result<Self> {
         let job = job_id(response.job, "SubmitJobResponse.job")?;
-        Ok(ClientResponse::Submitted { job, already_there: response.already_there, updated: response.updated })
+        let wire::SubmitJobResponse { job: _, already_there, updated, unchecked } = response;
+        Ok(ClientResponse::Submitted { job, already_there, updated, unchecked })
     }
 }
 

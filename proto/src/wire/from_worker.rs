@@ -4,7 +4,7 @@ use weir_core::{Epoch, Error, ErrorKind, Incarnation, Marker, MarkerKind, Operat
 
 use super::{all, attempt, job_id, named, required, unknown};
 use crate::control::{
-    AttemptFigures, AttemptPhase, AttemptStatus, Failure, FromWorker, Heartbeat, Hello, Report, VertexFigures,
+    AttemptFigures, AttemptPhase, AttemptStatus, Failure, FromWorker, Heartbeat, Hello, Misfits, Report, VertexFigures,
 };
 use crate::generated::worker::v1 as wire;
 use crate::generated::worker::v1::from_worker::Message;
@@ -36,6 +36,16 @@ impl From<&FromWorker> for wire::FromWorker {
                 outcome: Some(match findings {
                     Ok(findings) => wire::audited::Outcome::Findings(json::encode(findings)),
                     Err(failure) => wire::audited::Outcome::Failure(failure.into()),
+                }),
+            }),
+            FromWorker::StateCompared { id, misfits } => Message::StateCompared(wire::StateCompared {
+                id: *id,
+                outcome: Some(match misfits {
+                    Ok(Misfits { stored, running }) => wire::state_compared::Outcome::Misfits(wire::Misfits {
+                        stored: stored.clone(),
+                        running: running.clone(),
+                    }),
+                    Err(failure) => wire::state_compared::Outcome::Failure(failure.into()),
                 }),
             }),
             FromWorker::Leaving => Message::Leaving(wire::Leaving {}),
@@ -77,6 +87,15 @@ impl TryFrom<wire::FromWorker> for FromWorker {
                     wire::audited::Outcome::Failure(failure) => Err(failure.try_into()?),
                 },
             },
+            Message::StateCompared(compared) => FromWorker::StateCompared {
+                id: compared.id,
+                misfits: match required(compared.outcome, "StateCompared.outcome")? {
+                    wire::state_compared::Outcome::Misfits(wire::Misfits { stored, running }) => {
+                        Ok(Misfits { stored, running })
+                    }
+                    wire::state_compared::Outcome::Failure(failure) => Err(failure.try_into()?),
+                },
+            },
             Message::Leaving(wire::Leaving {}) => FromWorker::Leaving,
         })
     }
@@ -95,6 +114,7 @@ impl From<&Hello> for wire::Hello {
             leaving: hello.leaving,
             protocol: hello.protocol,
             audits: hello.audits,
+            compares_state: hello.compares_state,
         }
     }
 }
@@ -114,6 +134,7 @@ impl TryFrom<wire::Hello> for Hello {
             leaving: hello.leaving,
             protocol: hello.protocol,
             audits: hello.audits,
+            compares_state: hello.compares_state,
         })
     }
 }

@@ -7,7 +7,7 @@ use weir_core::{Epoch, Error, JobIdentity, Result};
 
 use super::from_worker::{known_marker_kind, marker_kind};
 use super::{attempt, job_id, named, required};
-use crate::control::{CheckpointRef, Deploy, StoragePlace, ToWorker, Welcome};
+use crate::control::{CheckpointRef, Deploy, StateComparison, StoragePlace, ToWorker, Welcome};
 use crate::generated::worker::v1 as wire;
 use crate::generated::worker::v1::to_worker::Message;
 use crate::json;
@@ -53,6 +53,7 @@ impl From<&ToWorker> for wire::ToWorker {
             ToWorker::Audit { id, order } => {
                 Message::Audit(wire::Audit { id: *id, order: json::encode(order.as_ref()) })
             }
+            ToWorker::CompareState { id, order } => Message::CompareState(compare_state(*id, order)),
             ToWorker::Farewell => Message::Farewell(wire::Farewell {}),
         };
         Self { message: Some(message) }
@@ -110,6 +111,9 @@ impl TryFrom<wire::ToWorker> for ToWorker {
             Message::Audit(audit) => {
                 ToWorker::Audit { id: audit.id, order: Arc::new(json::decode(&audit.order, "Audit.order")?) }
             }
+            Message::CompareState(compare) => {
+                ToWorker::CompareState { id: compare.id, order: Arc::new(compare.try_into()?) }
+            }
             Message::Farewell(wire::Farewell {}) => ToWorker::Farewell,
         })
     }
@@ -149,6 +153,33 @@ impl TryFrom<wire::Deploy> for Deploy {
             last_epoch: Epoch(deploy.last_epoch),
             batch_rows: deploy.batch_rows,
             memory_budget: deploy.memory_budget,
+        })
+    }
+}
+
+fn compare_state(id: u64, order: &StateComparison) -> wire::CompareState {
+    wire::CompareState {
+        id,
+        graph: json::encode_deep(&order.graph),
+        storage: Some((&order.storage).into()),
+        checkpoint: order.checkpoint.as_ref().map(Into::into),
+        running: order.running.as_ref().map(json::encode_deep).unwrap_or_default(),
+    }
+}
+
+impl TryFrom<wire::CompareState> for StateComparison {
+    type Error = Error;
+
+    fn try_from(compare: wire::CompareState) -> Result<Self> {
+        let running = match compare.running.is_empty() {
+            true => None,
+            false => Some(Arc::new(json::decode_graph(&compare.running, "CompareState.running")?)),
+        };
+        Ok(Self {
+            graph: Arc::new(json::decode_graph(&compare.graph, "CompareState.graph")?),
+            storage: required(compare.storage, "CompareState.storage")?.try_into()?,
+            checkpoint: compare.checkpoint.map(TryInto::try_into).transpose()?,
+            running,
         })
     }
 }

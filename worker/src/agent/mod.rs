@@ -38,8 +38,8 @@ use std::time::Duration;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, Error, Incarnation, JobId, Marker, WorkerId};
 use weir_proto::control::{
-    AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, FromWorker, Hello, Leftovers, StoragePlace, ToWorker,
-    Welcome,
+    AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, FromWorker, Hello, Leftovers, Misfits, StateComparison,
+    StoragePlace, ToWorker, Welcome,
 };
 use weir_state::{EpochContent, MergedRuns};
 
@@ -119,6 +119,13 @@ pub enum Event {
         id: u64,
         /// What was found.
         findings: Result<AuditFindings, Failure>,
+    },
+    /// What came of an [`Effect::CompareState`].
+    StateCompared {
+        /// The number of the question.
+        id: u64,
+        /// What does not fit.
+        misfits: Result<Misfits, Failure>,
     },
     /// The process is to end. The second time it means: now.
     Drain,
@@ -226,6 +233,13 @@ pub enum Effect {
         /// What to find out.
         order: Arc<AuditOrder>,
     },
+    /// Look whether a version of a job could go on with the state that is there; answered with [`Event::StateCompared`].
+    CompareState {
+        /// The number of the question.
+        id: u64,
+        /// What to compare.
+        order: Arc<StateComparison>,
+    },
     /// End the process. Nothing is done after it.
     Exit(Ending),
 }
@@ -323,6 +337,7 @@ impl Agent {
             }
             // A leader that is none any more waits for nothing, and another one has not asked.
             Event::Audited { id, findings } => self.send([FromWorker::Audited { id, findings }], effects),
+            Event::StateCompared { id, misfits } => self.send([FromWorker::StateCompared { id, misfits }], effects),
             Event::Drain => self.drain(now, effects),
         }
     }
@@ -342,6 +357,7 @@ impl Agent {
             leaving: self.leaving.is_some(),
             protocol: weir_proto::PROTOCOL,
             audits: true,
+            compares_state: true,
         }
     }
 
@@ -434,6 +450,10 @@ impl Agent {
             }
             ToWorker::Audit { id, order } => {
                 effects.push(Effect::Audit { id, order });
+                Vec::new()
+            }
+            ToWorker::CompareState { id, order } => {
+                effects.push(Effect::CompareState { id, order });
                 Vec::new()
             }
             // A worker that nobody told to go stays, also with nothing to do.

@@ -159,13 +159,7 @@ impl Restorer {
 impl Checkpoint {
     fn planned(graph: &JobGraph, functions: &Functions, manifest: Manifest, storage: Arc<dyn Storage>) -> Result<Self> {
         let plan = plan_restore(&manifest, &kept_states(graph, functions)?);
-        if !plan.is_complete() {
-            let epoch = manifest.epoch;
-            return Err(Error::user(format!("checkpoint {epoch} does not fit the job:\n{plan}")).with_help(
-                "continue with the program and the query that wrote it, or start afresh: in another --state-dir, or in a \
-                 cluster as another job",
-            ));
-        }
+        plan.check(manifest.epoch)?;
         for operator in plan.operators.iter().filter(|operator| operator.fate != StateFate::Kept) {
             tracing::info!(operator = %operator.uid, why = operator.fate.why(), "state is migrated");
         }

@@ -170,6 +170,13 @@ impl AgentLoop {
                     Event::Audited { id, findings }
                 });
             }
+            Effect::CompareState { id, order } => {
+                let compared = self.errands().compare_state(order);
+                self.errand(compared, move |misfits| {
+                    let misfits = misfits.map_err(|error| failure(&error));
+                    Event::StateCompared { id, misfits }
+                });
+            }
             Effect::Exit(ending) => return Performed::Over(ending),
         }
         Performed::Done
@@ -310,10 +317,14 @@ impl AgentLoop {
     }
 
     fn errands(&self) -> Errands {
-        let Surroundings { storages, connectors, plugins, blocking, .. } = &self.surroundings;
-        let (storages, connectors, plugins, blocking) =
-            (storages.clone(), connectors.clone(), plugins.clone(), blocking.clone());
-        Errands { storages, connectors, plugins, blocking }
+        let Surroundings { storages, connectors, plugins, functions, blocking, .. } = &self.surroundings;
+        Errands {
+            storages: storages.clone(),
+            connectors: connectors.clone(),
+            plugins: plugins.clone(),
+            functions: functions.clone(),
+            blocking: blocking.clone(),
+        }
     }
 
     /// Does something beside the loop, and tells the agent what came of it, also if it panicked.

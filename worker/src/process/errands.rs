@@ -1,4 +1,6 @@
-//! Commits, merges, audits, and what is to be tidied up behind jobs that have ended.
+//! Commits, merges, audits, [comparisons](comparison) of state, and what is to be tidied up behind jobs that have ended.
+
+mod comparison;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use weir_connectors::plugin::{JobConnectors, PluginTables};
 use weir_core::audit::{Audit, AuditedSink, PreparedEpoch};
 use weir_core::connector::Discard;
 use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobIdentity, OperatorUid, Result, TableSpec};
+use weir_functions::Functions;
 use weir_proto::control::{AuditFindings, AuditOrder, CheckpointRef, Failure, Leftovers, StoragePlace};
 use weir_state::{Manifest, MergedRuns, SinkCommittables, Storage, Storages, compaction};
 
@@ -32,6 +35,8 @@ pub struct Errands {
     pub connectors: Arc<dyn ConnectorRegistry>,
     /// Plugins whose sinks are committed.
     pub plugins: Arc<PluginFiles>,
+    /// What operators may call.
+    pub functions: Arc<Functions>,
     /// Where blocking work is done.
     pub blocking: Arc<dyn Blocking>,
 }
@@ -43,7 +48,7 @@ impl Errands {
     /// If one could not.
     pub async fn commit(self, place: StoragePlace, checkpoint: CheckpointRef) -> Result<()> {
         let CheckpointRef { manifest, epoch } = checkpoint;
-        let Self { storages, connectors, plugins, blocking } = self;
+        let Self { storages, connectors, plugins, blocking, .. } = self;
         let (storage, manifest, plugins) = blocking::run(&blocking, move || {
             let storage = storages.open(&place.url)?;
             let manifest = Manifest::load(&*storage, &manifest, epoch)?;
@@ -76,7 +81,7 @@ impl Errands {
     /// # Errors
     /// If its checkpoints cannot be reached. What goes wrong with one of them, or with one sink, is among the findings.
     pub async fn audit(self, order: Arc<AuditOrder>) -> Result<AuditFindings> {
-        let Self { storages, connectors, plugins, blocking } = self;
+        let Self { storages, connectors, plugins, blocking, .. } = self;
         let until = Instant::now() + PATIENCE;
         let look = order.clone();
         let prepared = blocking::run(&blocking, move || {

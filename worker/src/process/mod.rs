@@ -111,6 +111,8 @@ pub struct Surroundings {
     pub connectors: Arc<dyn ConnectorRegistry>,
     /// Files of plugins whose sinks are committed.
     pub plugins: Arc<PluginFiles>,
+    /// What operators may call.
+    pub functions: Arc<Functions>,
     /// Where blocking work is done.
     pub blocking: Arc<dyn Blocking>,
     /// What is kept across restarts.
@@ -164,7 +166,7 @@ pub async fn run(
         worker: worker.clone(),
         incarnation: config.incarnation,
         connectors: connectors.clone(),
-        functions,
+        functions: functions.clone(),
         storages: storages.clone(),
         plugins: plugins.clone(),
         clock,
@@ -195,6 +197,7 @@ pub async fn run(
         storages,
         connectors,
         plugins,
+        functions,
         blocking,
         data_dir,
         io: runtimes.io(),

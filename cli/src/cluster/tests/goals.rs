@@ -28,7 +28,10 @@ fn the_end_of_a_job() {
     assert_eq!(ended(|_| {}), "… running");
     assert_eq!(look(Goal::Ended, status("finished")), "= finished");
     assert_eq!(look(Goal::Ended, status("stopped")), "= stopped with savepoint 12");
-    assert_eq!(look(Goal::Ended, status("cancelled")), "= cancelled");
+    assert_eq!(
+        look(Goal::Ended, status("cancelled")),
+        "= cancelled; with `weir jobs restart 7` it goes on from checkpoint 12, and `weir jobs delete 7` removes it"
+    );
     assert_eq!(look(Goal::Done, status("finished")), "= finished");
     assert_eq!(look(Goal::Done, status("stopped")), "= stopped with savepoint 12");
     assert_eq!(look(Goal::Done, status("cancelled")), "! job default/delays was cancelled meanwhile");

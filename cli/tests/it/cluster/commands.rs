@@ -147,7 +147,7 @@ fn described(statuses: Vec<JobSummary>) -> impl FnMut(&ClientRequest) -> Answer 
                 detail(now)
             }
             ClientRequest::SubmitJob(_) => {
-                ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false }
+                ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false, unchecked: None }
             }
             ClientRequest::TakeSavepoint { .. } => ClientResponse::SavepointBegun { after: Epoch(12) },
             _ => ClientResponse::Accepted,
@@ -292,7 +292,7 @@ fn changes_ask_for_what_they_say() {
             vec!["jobs", "stop", "x/y", "--drain", "--detach"],
             ClientRequest::StopJob { job: name("x", "y"), drain: true },
         ),
-        (vec!["jobs", "cancel", "y", "--namespace", "x"], ClientRequest::CancelJob { job: name("x", "y") }),
+        (vec!["jobs", "cancel", "y", "--namespace", "x", "--detach"], ClientRequest::CancelJob { job: name("x", "y") }),
         (vec!["checkpoints", "delete", "7", "12"], {
             ClientRequest::ForgetCheckpoint { job: JobRef::Id(JobId(7)), epoch: Epoch(12) }
         }),
@@ -329,7 +329,7 @@ fn a_submitted_job_has_its_settings_and_paths_that_hold_everywhere() {
         if let ClientRequest::SubmitJob(job) = request {
             submitted.send(job.clone()).unwrap();
         }
-        Ok(ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false })
+        Ok(ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false, unchecked: None })
     });
     let directory = tempfile::tempdir().unwrap();
     let script = file(".sql", INSERT);

@@ -32,3 +32,4 @@ mod select;
 mod settings;
 mod sql;
 mod tls;
+mod versions;

@@ -8,7 +8,9 @@ use weir_proto::client::{Scaling, ScalingBy};
 use super::scaling::{check_scaling, kept_scaling};
 use super::workers::MAX_SLOTS;
 use super::{Applied, check_name};
-use crate::cluster::{Checkpoint, ClusterState, Desired, Job, JobDifference, JobSpec, JobStatus, Refusal};
+use crate::cluster::{
+    Checkpoint, ClusterState, Desired, Job, JobDifference, JobSpec, JobStatus, Refusal, table_changes,
+};
 
 /// Numbers of attempts and epochs that come from elsewhere leave room for all that follow.
 const MOST_ADOPTED: u64 = 1 << 48;
@@ -34,7 +36,8 @@ impl ClusterState {
                 return Ok(Applied::Submitted { job, already_there: true });
             }
             if !there.status.is_active() {
-                return Err(Refusal::NameOfEndedJob { namespace, name, job, status: there.status });
+                let difference = other_definition(there, &spec);
+                return Err(Refusal::NameOfEndedJob { namespace, name, job, status: there.status, difference });
             }
             return match difference(there, &spec, parallelism) {
                 None => Ok(Applied::Submitted { job, already_there: true }),
@@ -89,10 +92,11 @@ impl ClusterState {
         self.change(id, |state, job| {
             let (namespace, name) = (job.namespace.clone(), job.name.clone());
             if job.status == JobStatus::Finished {
-                return Err(Refusal::NameOfEndedJob { namespace, name, job: id, status: job.status });
+                let difference = other_definition(job, &spec);
+                return Err(Refusal::NameOfEndedJob { namespace, name, job: id, status: job.status, difference });
             }
-            if !spec.computes_like(&job.spec) {
-                return Err(Refusal::NameTaken { namespace, name, job: id, difference: JobDifference::Definition });
+            if let Some(difference) = other_definition(job, &spec) {
+                return Err(Refusal::NameTaken { namespace, name, job: id, difference });
             }
             let before = job.counted_slots();
             job.parallelism = parallelism;
@@ -244,10 +248,16 @@ pub(super) fn check_parallelism(parallelism: u32) -> Result<(), Refusal> {
     }
 }
 
+/// That a submission computes something else than the job that is there.
+fn other_definition(there: &Job, spec: &JobSpec) -> Option<JobDifference> {
+    let is_other = !spec.computes_like(&there.spec);
+    is_other.then(|| JobDifference::Definition { tables: table_changes(&there.spec.graph, &spec.graph) })
+}
+
 /// What makes a submission another job than the one that is there.
 fn difference(there: &Job, spec: &JobSpec, parallelism: u32) -> Option<JobDifference> {
-    if !spec.computes_like(&there.spec) {
-        Some(JobDifference::Definition)
+    if let Some(definition) = other_definition(there, spec) {
+        Some(definition)
     } else if there.wanted().settings != spec.settings {
         Some(JobDifference::Settings)
     } else if there.parallelism != parallelism {

@@ -14,7 +14,7 @@ impl Refusal {
             Refusal::NameTaken { job, difference: JobDifference::Parallelism, .. } => {
                 format!("rescale job {job}, or choose another name")
             }
-            Refusal::NameTaken { job, difference: JobDifference::Definition, .. } => format!(
+            Refusal::NameTaken { job, difference: JobDifference::Definition { .. }, .. } => format!(
                 "cancel and delete job {job}, or choose another name. Either begins anew: a changed query cannot take over state"
             ),
             Refusal::NameTaken { job, .. } => format!("cancel and delete job {job}, or choose another name"),
@@ -24,6 +24,9 @@ impl Refusal {
             Refusal::NameOfEndedJob { job, .. } => format!(
                 "`weir jobs restart {job}` has it go on as it was, and to submit it with other settings has it go on with those. Or \
                  delete it or choose another name, which begins anew: a changed query cannot take over state"
+            ),
+            Refusal::NotNow { job, cannot: "be deleted", .. } => format!(
+                "end it first: `weir jobs cancel {job}` does so at once, and `weir jobs stop {job}` with its last results"
             ),
             Refusal::BadName { of: "job", .. } => {
                 "use 1 to 128 letters, digits, dots, underscores and hyphens, and no number".into()
@@ -90,8 +93,9 @@ impl fmt::Display for Refusal {
             Refusal::NameTaken { namespace, name, job, difference } => {
                 write!(f, "job {job} in namespace {namespace} has the name {name} already, and {difference}")
             }
-            Refusal::NameOfEndedJob { namespace, name, job, status } => {
-                write!(f, "job {job} in namespace {namespace} has the name {name} already, and is {status}")
+            Refusal::NameOfEndedJob { namespace, name, job, status, difference } => {
+                write!(f, "job {job} in namespace {namespace} has the name {name} already, and is {status}")?;
+                difference.as_ref().map_or(Ok(()), |difference| write!(f, "; it has {difference}"))
             }
             Refusal::NotNow { job, status, cannot } => write!(f, "job {job} cannot {cannot}: it is {status}"),
             Refusal::NoTransition { job, from, to } => write!(f, "job {job} is {from}, which cannot become {to}"),
@@ -131,11 +135,14 @@ impl fmt::Display for Refusal {
 
 impl fmt::Display for JobDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            JobDifference::Definition => "another definition",
-            JobDifference::Settings => "other settings",
-            JobDifference::Parallelism => "another parallelism",
-        })
+        match self {
+            JobDifference::Definition { tables } if tables.is_empty() => f.write_str("another definition"),
+            JobDifference::Definition { tables } => {
+                write!(f, "another definition; in the one that was submitted: {}", tables.join(", "))
+            }
+            JobDifference::Settings => f.write_str("other settings"),
+            JobDifference::Parallelism => f.write_str("another parallelism"),
+        }
     }
 }
 

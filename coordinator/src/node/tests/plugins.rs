@@ -87,20 +87,52 @@ fn whoever_waits_for_files_to_be_deleted_is_told_when_another_leads() {
     assert!(told, "{effects:?}");
 }
 
+/// A worker of the version before plugins were isolated; it is as welcome as others.
+fn connect_old(cluster: &mut Cluster, session: u64, worker: &str) -> SessionId {
+    let session = SessionId(session);
+    let old = Hello { protocol: weir_proto::version::ISOLATES - 1, ..hello(worker, 1, vec![]) };
+    cluster.step(Event::WorkerConnected(session, old));
+    assert_eq!(cluster.heard(session), ["welcome"]);
+    session
+}
+
+fn is_deployed(heard: &[String]) -> bool {
+    heard.iter().any(|said| said.starts_with("deploy"))
+}
+
 #[test]
-fn no_worker_that_would_run_a_plugin_in_its_own_process_is_given_a_job_that_isolates_it() {
+fn a_job_that_isolates_its_plugins_runs_on_workers_that_do_and_waits_rather_than_on_older_ones() {
     let mut cluster = Cluster::new();
-    let (a, b) = (cluster.connect(1, "a", 1, vec![]), SessionId(2));
-    let old = Hello { protocol: weir_proto::version::ISOLATES - 1, ..hello("b", 1, vec![]) };
-    cluster.step(Event::WorkerConnected(b, old.clone()));
+    let (a, b) = (cluster.connect(1, "a", 1, vec![]), connect_old(&mut cluster, 2, "b"));
     cluster.submit_graph(graph_isolated(), 4).unwrap();
-    let deployed = |heard: Vec<String>| heard.iter().any(|said| said.starts_with("deploy"));
-    assert!(!deployed(cluster.heard(a)) && !deployed(cluster.heard(b)));
-    let failure = cluster.job().last_failure.clone().unwrap();
-    assert_eq!(failure.report, "worker b is too old to run plugins in processes of their own");
-    // It is started again when the worker has been replaced.
+    cluster.pass(Duration::from_secs(4));
+    assert!(!is_deployed(&cluster.heard(a)) && !is_deployed(&cluster.heard(b)));
+    assert_eq!((cluster.job().attempt, &cluster.job().last_failure), (Attempt(0), &None), "it is not tried in vain");
+    let request = ClientRequest::DescribeJob { job: JobRef::Id(JobId(1)), graph: false };
+    let Ok(ClientResponse::Job(told)) = cluster.ask(request) else { panic!("it is there") };
+    assert_eq!(
+        told.summary.waiting_for.unwrap(),
+        "needs 4 slots; 2 free on 1 worker (2 more are on workers that are too old to run plugins in processes of their own): \
+         upgrade such workers, or add one"
+    );
+    // It is started when the worker has been replaced.
     cluster.step(Event::WorkerDisconnected(b));
-    cluster.connect(3, "b", 2, vec![]);
+    let b = cluster.connect(3, "b", 2, vec![]);
     cluster.pass(Duration::from_secs(5));
-    assert!(deployed(cluster.heard(a)));
+    assert!(is_deployed(&cluster.heard(a)) && is_deployed(&cluster.heard(b)));
+}
+
+#[test]
+fn an_older_worker_gets_other_jobs_and_none_that_isolates_its_plugins() {
+    let mut cluster = Cluster::new();
+    let (a, b) = (connect_old(&mut cluster, 1, "a"), cluster.connect(2, "b", 1, vec![]));
+    let isolated = named(&mut cluster, "isolated", graph_isolated());
+    cluster.ask(isolated).unwrap();
+    assert!(
+        !is_deployed(&cluster.heard(a)) && is_deployed(&cluster.heard(b)),
+        "of equals the first by name would have it"
+    );
+    let plain = named(&mut cluster, "plain", JobGraph::new());
+    cluster.ask(plain).unwrap();
+    assert!(is_deployed(&cluster.heard(a)) && !is_deployed(&cluster.heard(b)));
 }

@@ -65,19 +65,27 @@ fn tables_that_have_changed_are_migrated_or_rebuilt() {
     assert_eq!(
         lines(&stored, &[of(vec![wide, count])]),
         [
-            "agg-1 migrated: table 'panes': auction: Int32 becomes Int64; table 'panes': rows is new, and 0 in what is there"
+            "agg-1 migrated: state 'panes': auction: Int32 becomes Int64; state 'panes': rows is new, and 0 in what is there"
         ]
     );
     let narrow = with_id(Field::new("auction", DataType::Int16, true), 1);
     let misfit = [of(vec![narrow])];
     assert_eq!(
         lines(&stored, &misfit),
-        ["agg-1 rebuilt: table 'panes' does not fit: column 'auction' was Int32 and is Int16"]
+        ["agg-1 rebuilt: state 'panes' does not fit: column 'auction' was Int32 and is Int16"]
     );
-    assert!(!RestorePlan::between(&stored, &misfit).is_complete());
+    let plan = RestorePlan::between(&stored, &misfit);
+    assert!(!plan.is_complete());
+    assert_eq!(
+        plan.misfits(),
+        ["operator totals/sink/agg: state 'panes' does not fit: column 'auction' was Int32 and is Int16"]
+    );
+    let refused = plan.check(Epoch(7)).unwrap_err().context("Plugin(counts) could not start").report();
+    assert!(refused.contains("checkpoint 7 does not fit the job:\nSTATE ") && is_misfit(&refused), "{refused}");
+    assert!(!is_misfit("a value does not fit its column"));
     let other =
         KeptState { tables: vec![TableSchema { name: "groups".into(), ..table(vec![key()]) }], ..stored[0].clone() };
-    assert_eq!(lines(&stored, &[other]), ["agg-1 migrated: table 'groups' is new; table 'panes' is gone"]);
+    assert_eq!(lines(&stored, &[other]), ["agg-1 migrated: state 'groups' is new; state 'panes' is gone"]);
 }
 
 /// The engine does not know what an operator of a plugin computes: a table that is gone may be one with another name.
@@ -95,7 +103,7 @@ fn an_operator_of_a_plugin_loses_no_table_unless_it_says_so() {
     assert!(!RestorePlan::between(&stored, &refused).is_complete());
     assert_eq!(
         lines(&stored, &[renamed(&["panes"])]),
-        ["plugin-1 migrated: table 'windows' is new; table 'panes' is gone"]
+        ["plugin-1 migrated: state 'windows' is new; state 'panes' is gone"]
     );
 }
 
@@ -141,7 +149,7 @@ fn a_place_alone_does_not_make_one_column_another() {
     let wanted = KeptState { tables: vec![table(vec![bidder])], ..kept("agg-2 totals/sink/agg sum") };
     assert_eq!(
         lines(&stored, &[wanted])[0],
-        "agg-2 rebuilt: table 'panes' does not fit: column 'bidder' was 'auction'"
+        "agg-2 rebuilt: state 'panes' does not fit: column 'bidder' was 'auction'"
     );
 }
 

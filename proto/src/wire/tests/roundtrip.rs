@@ -67,9 +67,12 @@ prop_compose! {
         cluster in option::of(".*"), worker in text(), incarnation in any::<u64>(), slots in any::<u32>(),
         address in text(), version in ".*", attempts in prop::collection::vec(status(), 0..4),
         leaving in any::<bool>(), protocol in any::<u32>(), audits in any::<bool>(),
+        compares_state in any::<bool>(),
     ) -> Hello {
         let (worker, incarnation) = (WorkerId(worker), Incarnation(incarnation));
-        Hello { cluster, worker, incarnation, slots, address, version, attempts, leaving, protocol, audits }
+        Hello {
+            cluster, worker, incarnation, slots, address, version, attempts, leaving, protocol, audits, compares_state,
+        }
     }
 }
 

@@ -23,7 +23,8 @@ use crate::client::{
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, Figures,
-    FromWorker, Heartbeat, Hello, Leftovers, Report, StoragePlace, ToWorker, VertexFigures, Welcome,
+    FromWorker, Heartbeat, Hello, Leftovers, Misfits, Report, StateComparison, StoragePlace, ToWorker, VertexFigures,
+    Welcome,
 };
 
 fn table(name: &str) -> TableSpec {
@@ -338,7 +339,9 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         slots_used: 4,
         jobs_running: 1,
     };
-    let submitted = |updated| ClientResponse::Submitted { job: JobId(7), already_there: true, updated };
+    let unchecked =
+        |updated, unchecked| ClientResponse::Submitted { job: JobId(7), already_there: true, updated, unchecked };
+    let submitted = |updated| unchecked(updated, None);
     let action = JobAction { what: "stop".into(), by: "ci".into(), at: 1_767_225_600_000 };
     let by = JobDetail { submitted_by: Some("root".into()), last_action: Some(action), ..detail() };
     let with_graph = JobDetail { graph: Some(Arc::new(graph())), ..detail() };
@@ -353,6 +356,7 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
     vec![
         ("submitted", "submit_job", submitted(false)),
         ("submitted-updated", "submit_job", submitted(true)),
+        ("submitted-unchecked", "submit_job", unchecked(true, Some("no worker is here that could look".into()))),
         ("jobs", "list_jobs", ClientResponse::Jobs(vec![detail().summary])),
         ("job", "describe_job", ClientResponse::Job(Box::new(detail()))),
         ("job-graph", "describe_job", ClientResponse::Job(Box::new(with_graph))),
@@ -440,7 +444,9 @@ pub(super) fn from_worker() -> Vec<(&'static str, FromWorker)> {
         leaving: true,
         protocol: 1,
         audits: false,
+        compares_state: false,
     };
+    let comparing = Hello { compares_state: true, ..hello.clone() };
     let auditing = Hello { audits: true, ..hello.clone() };
     let (job, attempt, epoch) = (JobId(7), Attempt(3), Epoch(12));
     let vertex = VertexFigures { uid: OperatorUid("sink-1".into()), figures: figures() };
@@ -449,6 +455,7 @@ pub(super) fn from_worker() -> Vec<(&'static str, FromWorker)> {
     vec![
         ("hello", FromWorker::Hello(hello)),
         ("hello-audits", FromWorker::Hello(auditing)),
+        ("hello-compares-state", FromWorker::Hello(comparing)),
         ("heartbeat", FromWorker::Heartbeat(Heartbeat { figures: vec![figures] })),
         ("status", FromWorker::Status(status)),
         ("report", FromWorker::Report(Report { job, attempt, epoch, outcome: Ok(content) })),
@@ -459,6 +466,8 @@ pub(super) fn from_worker() -> Vec<(&'static str, FromWorker)> {
         ("merged-not", FromWorker::Merged { job, attempt, epoch, merged: Err(failure()) }),
         ("audited", FromWorker::Audited { id: 11, findings: Ok(findings()) }),
         ("audited-not", FromWorker::Audited { id: 11, findings: Err(failure()) }),
+        ("state-compared", FromWorker::StateCompared { id: 11, misfits: Ok(misfits()) }),
+        ("state-compared-not", FromWorker::StateCompared { id: 11, misfits: Err(failure()) }),
         ("leaving", FromWorker::Leaving),
     ]
 }
@@ -473,6 +482,10 @@ fn findings() -> AuditFindings {
         epochs: vec![epoch],
     };
     AuditFindings { unread: vec![(Epoch(9), failure())], sinks: vec![Ok(Some(audited)), Ok(None), Err(failure())] }
+}
+
+fn misfits() -> Misfits {
+    Misfits { stored: vec!["o/plugin watch: state 'seen' does not fit".into()], running: Vec::new() }
 }
 
 fn audit() -> SinksAudit {
@@ -524,6 +537,10 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         checkpoints: vec![checkpoint.clone()],
         sinks: leftovers.sinks.clone(),
     };
+    let (graph, storage_of_job) = (Arc::new(graph()), storage.clone());
+    let comparison =
+        StateComparison { graph, storage: storage_of_job, checkpoint: Some(checkpoint.clone()), running: None };
+    let running = StateComparison { checkpoint: None, running: Some(comparison.graph.clone()), ..comparison.clone() };
     let welcome = Welcome {
         cluster: "weir-0a1b".into(),
         term: 5,
@@ -546,6 +563,8 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         ("commit", ToWorker::Commit { job, storage: storage.clone(), checkpoint: checkpoint.clone() }),
         ("merge", ToWorker::Merge { job, attempt, storage, checkpoint }),
         ("audit", ToWorker::Audit { id: 11, order: Arc::new(order) }),
+        ("compare-state", ToWorker::CompareState { id: 11, order: Arc::new(comparison.clone()) }),
+        ("compare-state-running", ToWorker::CompareState { id: 11, order: Arc::new(running) }),
         ("farewell", ToWorker::Farewell),
     ]
 }

@@ -186,6 +186,7 @@ impl Cluster {
         let hello = Hello {
             protocol: weir_proto::PROTOCOL,
             audits: true,
+            compares_state: true,
             cluster: None,
             worker: WorkerId("worker".to_owned()),
             incarnation: Incarnation(1),

@@ -198,6 +198,7 @@ impl Observer {
             }
             Effect::RememberCluster(_)
             | Effect::Audit { .. }
+            | Effect::CompareState { .. }
             | Effect::Commit { .. }
             | Effect::Merge { .. }
             | Effect::Discard(_)

@@ -111,6 +111,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Merge { job, attempt, checkpoint, .. } => format!("merge {job}/{attempt} at {}", checkpoint.epoch),
         Effect::Discard(leftovers) => format!("discard {}", leftovers.identity),
         Effect::Audit { id, .. } => format!("audit {id}"),
+        Effect::CompareState { id, .. } => format!("compare state {id}"),
         Effect::Exit(ending) => format!("exit {ending:?}"),
     }
 }
@@ -130,6 +131,7 @@ fn said(message: &FromWorker) -> String {
         FromWorker::Merged { job, attempt, epoch, merged } => {
             format!("merged {job}/{attempt} at {epoch}{}", outcome(merged.is_ok()))
         }
+        FromWorker::StateCompared { id, misfits } => format!("state compared {id}{}", outcome(misfits.is_ok())),
         FromWorker::Audited { id, findings } => format!("audited {id}{}", outcome(findings.is_ok())),
         FromWorker::Leaving => "leaving".into(),
     }

@@ -128,6 +128,7 @@ async fn audit(sinks: &[TableSpec], checkpoints: &[TableSpec]) -> AuditFindings 
         storages: Arc::new(Same(storage)),
         connectors: Arc::new(Resolving::new(Arc::new(Accountant("")), secrets)),
         plugins: Arc::default(),
+        functions: Functions::built_in(),
         blocking: Arc::new(BlockingInline),
     };
     errands.audit(Arc::new(order)).await.unwrap()
@@ -185,7 +186,8 @@ async fn what_was_prepared_for_an_earlier_table_is_looked_for_there() {
 async fn what_all_sinks_have_left_is_removed_at_once() {
     let Committer { connectors, blocking } = commits::committer(2);
     let storages = Arc::new(Same(Arc::new(MemoryStorage::default())));
-    let errands = Errands { storages, connectors, plugins: Arc::default(), blocking };
+    let functions = Functions::built_in();
+    let errands = Errands { storages, connectors, plugins: Arc::default(), functions, blocking };
     let sinks = vec![commits::table("one"), commits::table("two")];
     let leftovers = Leftovers { identity: JobIdentity::default(), behind: Some((Attempt(1), Epoch(1))), sinks };
     let removed = tokio::time::timeout(PATIENCE, errands.discard(Arc::new(leftovers))).await;

@@ -14,7 +14,7 @@ fn restart() -> ClientRequest {
 }
 
 fn submitted() -> ClientResponse {
-    ClientResponse::Submitted { job: JobId(1), already_there: false, updated: false }
+    ClientResponse::Submitted { job: JobId(1), already_there: false, updated: false, unchecked: None }
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ fn hello(protocol: u32) -> Hello {
         leaving: false,
         protocol,
         audits: true,
+        compares_state: true,
     }
 }
 
