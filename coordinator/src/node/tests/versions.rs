@@ -188,6 +188,18 @@ fn what_was_compared_with_another_job_than_it_is_now_decides_nothing() {
 }
 
 #[test]
+fn whoever_asks_twice_hears_that_it_is_done() {
+    let (mut cluster, a) = running();
+    let (first, again) = (submit(&mut cluster, 2), submit(&mut cluster, 2));
+    for (id, is_updated) in [(first, true), (again, false)] {
+        cluster.say(a, compared(id, &[], &[]));
+        let answer = cluster.answers.pop().unwrap().unwrap();
+        let ClientResponse::Submitted { already_there: true, updated, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!(updated, is_updated);
+    }
+}
+
+#[test]
 fn where_no_worker_knows_how_to_look_the_answer_says_so() {
     let mut cluster = Cluster::new();
     let old = Hello { compares_state: false, ..hello("a", 1, vec![]) };
