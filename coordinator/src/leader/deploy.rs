@@ -98,10 +98,9 @@ impl Leader {
 
     /// A worker of an attempt that would run plugins in its own process where the job does not want that.
     fn without_isolation(&self, job: &Job, execution: &Execution) -> Option<WorkerId> {
-        let understands =
-            |session| self.sessions.get(session).is_none_or(|known| known.hello.protocol >= version::ISOLATES);
-        let mut workers = execution.placement.workers.iter().filter(|_| job.spec.isolates_plugins());
-        let old = workers.find(|placed| {
+        let needed = version::needed_by(&job.spec.graph);
+        let understands = |session| self.sessions.get(session).is_none_or(|known| known.hello.protocol >= needed);
+        let old = execution.placement.workers.iter().find(|placed| {
             self.sessions.of(&placed.worker, placed.incarnation).is_some_and(|session| !understands(session))
         });
         old.map(|placed| placed.worker.clone())

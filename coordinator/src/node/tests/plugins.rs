@@ -1,7 +1,9 @@
 //! Files of plugins that come and go.
 
 use super::*;
-use crate::access::tests::{graph_calling, graph_isolated};
+use weir_proto::version;
+
+use crate::access::tests::{graph_calling, graph_calling_isolated, graph_isolated};
 
 fn named(cluster: &mut Cluster, name: &str, graph: JobGraph) -> ClientRequest {
     let settings = cluster.settings(1000);
@@ -87,13 +89,12 @@ fn whoever_waits_for_files_to_be_deleted_is_told_when_another_leads() {
     assert!(told, "{effects:?}");
 }
 
-#[test]
-fn no_worker_that_would_run_a_plugin_in_its_own_process_is_given_a_job_that_isolates_it() {
+/// What becomes of a job on two workers, of which one speaks this protocol.
+fn no_worker_is_given(graph: JobGraph, protocol: u32) {
     let mut cluster = Cluster::new();
     let (a, b) = (cluster.connect(1, "a", 1, vec![]), SessionId(2));
-    let old = Hello { protocol: weir_proto::version::ISOLATES - 1, ..hello("b", 1, vec![]) };
-    cluster.step(Event::WorkerConnected(b, old.clone()));
-    cluster.submit_graph(graph_isolated(), 4).unwrap();
+    cluster.step(Event::WorkerConnected(b, Hello { protocol, ..hello("b", 1, vec![]) }));
+    cluster.submit_graph(graph, 4).unwrap();
     let deployed = |heard: Vec<String>| heard.iter().any(|said| said.starts_with("deploy"));
     assert!(!deployed(cluster.heard(a)) && !deployed(cluster.heard(b)));
     let failure = cluster.job().last_failure.clone().unwrap();
@@ -103,4 +104,34 @@ fn no_worker_that_would_run_a_plugin_in_its_own_process_is_given_a_job_that_isol
     cluster.connect(3, "b", 2, vec![]);
     cluster.pass(Duration::from_secs(5));
     assert!(deployed(cluster.heard(a)));
+}
+
+#[test]
+fn no_worker_that_would_run_a_plugin_in_its_own_process_is_given_a_job_that_isolates_it() {
+    no_worker_is_given(graph_isolated(), version::ISOLATES - 1);
+    // Those that isolate operators alone know nothing of functions.
+    no_worker_is_given(graph_calling_isolated(), version::ISOLATES);
+}
+
+#[test]
+fn no_worker_that_would_run_a_plugins_sink_in_its_own_process_commits_what_isolates_it() {
+    let mut cluster = Cluster::new();
+    let a = cluster.connect(1, "a", 1, vec![]);
+    cluster.submit_graph(graph_calling_isolated(), 2).unwrap();
+    cluster.phase(a, 1, AttemptPhase::Ready);
+    cluster.phase(a, 1, AttemptPhase::Running);
+    cluster.pass(Duration::from_secs(1));
+    cluster.report(a, 1);
+    assert!(cluster.heard(a).contains(&"commit 1".to_owned()));
+    // Whoever is left cannot do it.
+    cluster.step(Event::WorkerDisconnected(a));
+    let b = SessionId(2);
+    cluster.step(Event::WorkerConnected(b, Hello { protocol: version::ISOLATES, ..hello("b", 1, vec![]) }));
+    cluster.pass(Duration::from_secs(60));
+    let heard = cluster.heard(b);
+    assert!(!heard.iter().any(|said| said.starts_with("commit")), "{heard:?}");
+    let c = cluster.connect(3, "c", 1, vec![]);
+    cluster.pass(Duration::from_secs(60));
+    let heard = cluster.heard(c);
+    assert!(heard.iter().any(|said| said.starts_with("commit")), "{heard:?}");
 }
