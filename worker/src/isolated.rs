@@ -30,7 +30,7 @@
 //! - `child`: what the child does
 //! - `process`: the child as a process; `later`: its second socket
 //! - `lease`: a child in use, and how it is called
-//! - `operator`, `functions` with `groups`, `tables`: what forwards each call
+//! - `operator`, `functions` with `groups` and `values`, `tables`: what forwards each call
 
 mod child;
 mod functions;
@@ -41,6 +41,7 @@ mod operator;
 mod process;
 mod protocol;
 mod tables;
+mod values;
 mod wire;
 
 use std::collections::BTreeMap;

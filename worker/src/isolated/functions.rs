@@ -6,23 +6,18 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Field, Schema};
+use arrow::array::ArrayRef;
 use weir_core::plugin::{
     AggregateFunction, AggregateGroup, FunctionCode, FunctionKind, FunctionSignature, ScalarFunction,
 };
-use weir_core::{Batch, Error, Result};
+use weir_core::{Error, Result};
 
 use super::Inner;
 use super::groups::{Addition, Groups};
 use super::lease::Lease;
 use super::process::waiting;
 use super::protocol::{Call, FunctionCall};
-
-/// The stream of the wire that arguments of this function, or states of its groups, belong to.
-pub(super) fn of_function(function: u32, states: bool) -> u32 {
-    1 << 31 | function << 1 | u32::from(states)
-}
+use super::values::{columns, of_function, values};
 
 /// Where a plugin's functions are called.
 pub struct Seat {
@@ -187,26 +182,4 @@ impl Drop for RemoteGroup {
             called.groups.forget(self.number);
         }
     }
-}
-
-/// The values that a call has emitted.
-pub(super) fn values(lease: &Lease, call: FunctionCall, given: Option<(u32, &Batch)>) -> Result<ArrayRef> {
-    let mut emitted = None;
-    waiting(|| lease.call::<()>(&Call::Function(call), given, &mut |_, rows| emitted = Some(rows)))?;
-    let emitted = emitted.map(Batch::into_appended).transpose()?;
-    let values = emitted.and_then(|rows| rows.columns().first().cloned());
-    values.ok_or_else(|| Error::environment("a plugin's process has sent no values"))
-}
-
-/// Values as rows.
-pub(super) fn column(values: ArrayRef) -> Result<Batch> {
-    let rows = values.len();
-    columns(vec![values], rows)
-}
-
-/// Columns as rows. Only their places tell them apart.
-pub(super) fn columns(columns: Vec<ArrayRef>, rows: usize) -> Result<Batch> {
-    let fields: Vec<Field> = columns.iter().map(|column| Field::new("", column.data_type().clone(), true)).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(Batch::append(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?))
 }

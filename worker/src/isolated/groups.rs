@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt64Array};
 use arrow::compute::concat;
-use weir_core::{Error, Result};
+use weir_core::{Batch, Error, Result};
 
-use super::functions::{columns, of_function, values};
 use super::lease::Lease;
 use super::process::waiting;
 use super::protocol::{Call, FunctionCall};
+use super::values::{columns, of_function, values};
 
 /// Rows that wait, at most.
 const MOST_ROWS: usize = 8192;
@@ -150,7 +150,7 @@ impl Groups {
 }
 
 /// What several groups are given, and behind it which of them.
-fn together(additions: &[Addition]) -> Result<weir_core::Batch> {
+fn together(additions: &[Addition]) -> Result<Batch> {
     let first = additions.first().map_or(0, |addition| addition.columns.len());
     let column = |place: usize| {
         let of_each = additions.iter().filter_map(|addition| addition.columns.get(place));

@@ -131,7 +131,7 @@ fn groups_come_to_the_same_as_in_this_process_however_they_are_called() {
             }
             _ => {
                 let given = texts(&[&"x".repeat(1 + random(&mut seed) % 30), &round.to_string()]);
-                groups[one].iter_mut().for_each(|group| group.update(&[given.clone()], 2).unwrap());
+                groups[one].iter_mut().for_each(|group| group.update(std::slice::from_ref(&given), 2).unwrap());
             }
         }
     }

@@ -9,8 +9,8 @@ use arrow::datatypes::UInt64Type;
 use weir_core::plugin::{AggregateGroup, FunctionCode, FunctionSignature, Plugin};
 use weir_core::{Batch, Error, Result};
 
-use super::super::functions::column;
 use super::super::protocol::FunctionCall;
+use super::super::values::column;
 use super::{Host, given, misunderstood};
 
 /// Bytes of states or results behind which no further ones are told unasked.
