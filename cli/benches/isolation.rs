@@ -1,7 +1,7 @@
 //! What a process of its own costs an operator, a function and an aggregate of a plugin: rows a second in this process and in a child, over batches of several
 //! sizes.
 //!
-//! `cargo bench -p weir-cli --bench isolation`
+//! `cargo bench -p weir-cli --bench isolation`, with `-- longest` for one of them
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a measurement")]
 
@@ -65,7 +65,7 @@ fn measure(what: &str, plugin: &dyn Plugin, request: &OperatorRequest, rows: usi
 /// A function of one text, or an aggregate: each batch is added to groups, all of which say then what they have come to, as with results that are shown
 /// at once.
 fn measure_function(what: &str, plugin: &dyn Plugin, name: &str, rows: usize) -> Duration {
-    const ROWS: usize = 1024 * 1024;
+    const ROWS: usize = 256 * 1024;
     let text = |row: usize| format!("word {}", row % KEYS);
     let batches = ROWS / rows;
     let (_, code) = plugin.function(name).unwrap();
@@ -104,6 +104,8 @@ fn measure_function(what: &str, plugin: &dyn Plugin, name: &str, rows: usize) ->
 }
 
 fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     let words = [("word", DataType::Utf8View), ("ts", DataType::Timestamp(TimeUnit::Millisecond, None))];
     let input = schema(&words);
     let artifact =
@@ -111,8 +113,9 @@ fn main() {
     let (here, children) = (load(&file()).unwrap(), Arc::<Children>::default());
     let apart = IsolatedPlugin::new(&artifact, &file(), None, children).in_program(env!("CARGO_BIN_EXE_weir").as_ref());
     // One that does nothing, and one that does what a simple plugin does.
+    let counted = schema(&[words[0].clone(), ("n", DataType::Int64), words[1].clone()]);
     for (operator, output) in
-        [("echo", input.clone()), ("count", schema(&[words[0].clone(), ("n", DataType::Int64), words[1].clone()]))]
+        [("echo", input.clone()), ("count", counted)].into_iter().filter(|(name, _)| is_wanted(name))
     {
         for rows in [64, 1024, 8192] {
             let request = OperatorRequest {
@@ -128,7 +131,7 @@ fn main() {
             println!("{:46}{:8.2} times as long", "", apart.as_secs_f64() / here.as_secs_f64());
         }
     }
-    for name in ["shout", "longest"] {
+    for name in ["shout", "longest"].into_iter().filter(|name| is_wanted(name)) {
         for rows in [64, 1024, 8192] {
             let here = measure_function("in process", &here, name, rows);
             let apart = measure_function("isolated", &apart, name, rows);
