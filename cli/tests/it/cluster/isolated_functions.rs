@@ -114,6 +114,7 @@ fn what_ends_the_process_of_an_aggregate_restarts_its_own_job_with_the_reason() 
         let minutes: [&[&str]; 3] = [&["a", "bb", "a"], &["a", fault, "ccc"], &["bb", "ccc", "bb"]];
         say(&words, 0, minutes[0]);
         words.wait_for(letters(&minutes[..1]).len());
+        assert_eq!(children_of(neighbour.worker).len(), 2, "each subtask has one");
         say(&words, 1, minutes[1]);
         words.wait_for(letters(&minutes[..2]).len());
         let job = cluster.until_job(fault, "runs again", |job| job["status"] == "running");
