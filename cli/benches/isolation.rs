@@ -1,6 +1,7 @@
-//! What a process of its own costs an operator of a plugin: rows a second in this process and in a child, over batches of several sizes.
+//! What a process of its own costs an operator, a function and an aggregate of a plugin: rows a second in this process and in a child, over batches of several
+//! sizes.
 //!
-//! `cargo bench -p weir-cli --bench isolation`
+//! `cargo bench -p weir-cli --bench isolation`, with `-- longest` for one of them
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a measurement")]
 
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use weir_core::plugin::{Artifact, ArtifactHash, OperatorRequest, Plugin};
+use weir_core::plugin::{Artifact, ArtifactHash, FunctionCode, OperatorRequest, Plugin};
 use weir_core::{Batch, Collector};
 use weir_plugin_abi::host::load;
 use weir_worker::isolated::{Children, IsolatedPlugin};
@@ -61,7 +62,50 @@ fn measure(what: &str, plugin: &dyn Plugin, request: &OperatorRequest, rows: usi
     best
 }
 
+/// A function of one text, or an aggregate: each batch is added to groups, all of which say then what they have come to, as with results that are shown
+/// at once.
+fn measure_function(what: &str, plugin: &dyn Plugin, name: &str, rows: usize) -> Duration {
+    const ROWS: usize = 256 * 1024;
+    let text = |row: usize| format!("word {}", row % KEYS);
+    let batches = ROWS / rows;
+    let (_, code) = plugin.function(name).unwrap();
+    let mut best = Duration::MAX;
+    for _ in 0..3 {
+        let elapsed = match &code {
+            FunctionCode::Scalar(code) => {
+                let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values((0..rows).map(text)));
+                let start = Instant::now();
+                for _ in 0..batches {
+                    assert_eq!(code.call(std::slice::from_ref(&texts), rows).unwrap().len(), rows);
+                }
+                start.elapsed()
+            }
+            FunctionCode::Aggregate(code) => {
+                let mut groups: Vec<_> = (0..KEYS.min(rows)).map(|_| code.group().unwrap()).collect();
+                let of_group = rows / groups.len();
+                let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values((0..of_group).map(text)));
+                let start = Instant::now();
+                for _ in 0..batches {
+                    for group in &mut groups {
+                        group.update(std::slice::from_ref(&texts), of_group).unwrap();
+                    }
+                    for group in &mut groups {
+                        assert_eq!(group.result().unwrap().len(), 1);
+                    }
+                }
+                start.elapsed()
+            }
+        };
+        best = best.min(elapsed);
+    }
+    let (million, batch) = (ROWS as f64 / best.as_secs_f64() / 1e6, best.as_secs_f64() * 1e6 / batches as f64);
+    println!("{name:7} of {rows:4} rows, {what:12} {million:8.2} million rows/s, {batch:8.1} us a batch");
+    best
+}
+
 fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     let words = [("word", DataType::Utf8View), ("ts", DataType::Timestamp(TimeUnit::Millisecond, None))];
     let input = schema(&words);
     let artifact =
@@ -69,8 +113,9 @@ fn main() {
     let (here, children) = (load(&file()).unwrap(), Arc::<Children>::default());
     let apart = IsolatedPlugin::new(&artifact, &file(), None, children).in_program(env!("CARGO_BIN_EXE_weir").as_ref());
     // One that does nothing, and one that does what a simple plugin does.
+    let counted = schema(&[words[0].clone(), ("n", DataType::Int64), words[1].clone()]);
     for (operator, output) in
-        [("echo", input.clone()), ("count", schema(&[words[0].clone(), ("n", DataType::Int64), words[1].clone()]))]
+        [("echo", input.clone()), ("count", counted)].into_iter().filter(|(name, _)| is_wanted(name))
     {
         for rows in [64, 1024, 8192] {
             let request = OperatorRequest {
@@ -83,6 +128,13 @@ fn main() {
             };
             let here = measure("in process", &here, &request, rows);
             let apart = measure("isolated", &apart, &request, rows);
+            println!("{:46}{:8.2} times as long", "", apart.as_secs_f64() / here.as_secs_f64());
+        }
+    }
+    for name in ["shout", "longest"].into_iter().filter(|name| is_wanted(name)) {
+        for rows in [64, 1024, 8192] {
+            let here = measure_function("in process", &here, name, rows);
+            let apart = measure_function("isolated", &apart, name, rows);
             println!("{:46}{:8.2} times as long", "", apart.as_secs_f64() / here.as_secs_f64());
         }
     }

@@ -289,7 +289,7 @@ pub struct ScriptArguments {
     #[arg(long, short, value_name = "N")]
     pub parallelism: Option<String>,
 
-    /// Where the operators of plugins run.
+    /// Where the code of plugins runs: operators, functions, sources and sinks.
     #[arg(long, value_enum, value_name = "WHERE")]
     pub isolation: Option<IsolationMode>,
 
@@ -343,12 +343,12 @@ pub struct HostPluginArguments {
     pub memory_limit: Option<u64>,
 }
 
-/// Where the operators of plugins run.
+/// Where the code of plugins runs.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum IsolationMode {
     /// In the process that runs the job.
     None,
-    /// Each subtask's in a child process of its own.
+    /// In child processes of it, each subtask's by itself.
     Process,
 }
 

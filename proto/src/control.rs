@@ -27,6 +27,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_core::audit::AuditedSink;
+use weir_core::plugin::Isolation;
 use weir_core::{
     Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, JobIdentity, Marker, MarkerKind, OperatorUid,
     Placement, TableSpec, WorkerId,
@@ -365,6 +366,8 @@ pub enum ToWorker {
         storage: StoragePlace,
         /// The checkpoint.
         checkpoint: CheckpointRef,
+        /// Where plugins run whose sinks these are.
+        isolation: Isolation,
     },
     /// Merge runs where there are too many.
     Merge {
@@ -419,6 +422,9 @@ pub struct AuditOrder {
     pub checkpoints: Vec<CheckpointRef>,
     /// Its sinks and their tables.
     pub sinks: Vec<(OperatorUid, TableSpec)>,
+    /// Where plugins run whose sinks these are.
+    #[serde(default, skip_serializing_if = "Isolation::is_none")]
+    pub isolation: Isolation,
 }
 
 /// What was found about the sinks of a job.

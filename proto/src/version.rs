@@ -1,13 +1,19 @@
 //! Which protocol the two sides speak.
 
+use weir_core::JobGraph;
+use weir_core::plugin::Isolation;
+
 /// The protocol of this version. Raised when the previous version would misunderstand something.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// From this protocol on workers discard what jobs have left that have ended.
 pub const DISCARDS: u32 = 2;
 
-/// From this protocol on workers run plugins in processes of their own where a job wants that.
+/// From this protocol on workers run operators of plugins in processes of their own where a job wants that.
 pub const ISOLATES: u32 = 3;
+
+/// From this protocol on they do that with functions, sources and sinks too, also where they commit and audit.
+pub const ISOLATES_ALL: u32 = 4;
 
 /// The oldest protocol that is still understood.
 pub const OLDEST_PROTOCOL: u32 = 1;
@@ -20,6 +26,15 @@ pub const CALLER_HEADER: &str = "weir-caller";
 
 /// Metadata of a call that another coordinator has passed on.
 pub const FORWARDED_HEADER: &str = "weir-forwarded";
+
+/// The protocol from which on workers run such a job as it wants to be run.
+pub fn needed_by(graph: &JobGraph) -> u32 {
+    match graph.isolation() {
+        Isolation::None => OLDEST_PROTOCOL,
+        Isolation::Process { .. } if graph.isolates_functions_or_tables() => ISOLATES_ALL,
+        Isolation::Process { .. } => ISOLATES,
+    }
+}
 
 /// Whether a coordinator can talk to a `client` or `worker` (this is `who`) of that protocol.
 ///

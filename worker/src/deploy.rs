@@ -20,7 +20,6 @@ use futures::{FutureExt, TryFutureExt};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use weir_core::plugin::Plugins;
 use weir_core::{
     Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, JobIdentity, Marker, NodeId, OperatorSpec, OperatorUid,
     Parallelism, PlacedWorker, Result, SinkSpec, TableSpec,
@@ -37,6 +36,7 @@ use crate::clock::Clock;
 use crate::exchange::ExchangeLimits;
 use crate::exchange::network::{Membership, Network};
 use crate::metrics::{CheckpointMetrics, JobMetrics, Position, Subtask, vertex_names};
+use crate::plugins::HeldPlugins;
 use crate::snapshot::{Snapshots, SubtaskSnapshot};
 use crate::staging::StagingArea;
 use crate::subtask::{Command, IdleSubtask, WorkerEvent};
@@ -116,7 +116,7 @@ pub struct JobHandle {
 /// # Errors
 /// If a source or sink cannot be opened, the checkpoint does not fit the job, or a newer attempt of the job is here.
 pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
-    let plugins = HeldPlugins(deployment.functions.shared_plugins());
+    let plugins = HeldPlugins::new(deployment.functions.shared_plugins());
     let graph = &deployment.graph;
     let restorer = restorer(&deployment).await?;
     let chains = graph.chains();
@@ -209,7 +209,7 @@ async fn open_all(
     opening: Vec<impl Future<Output = Result<Opened>>>,
     plugins: HeldPlugins,
 ) -> Result<(HeldPlugins, Vec<Opened>)> {
-    let failing = plugins.0.clone();
+    let failing = plugins.shared();
     let mut opening = pin!(try_join_all(opening.into_iter().map(|opened| opened.inspect_err(|_| failing.give_up()))));
     // Declared behind them, and so dropped before.
     let held = plugins;
@@ -227,17 +227,17 @@ async fn restorer(deployment: &Deployment) -> Result<Restorer> {
     if graph.isolation().is_none() { open() } else { blocking::run(blocking, open).await }
 }
 
-/// The plugins of a part that somebody waits for. When nobody does any more, calls that run outside of this process have to end: a subtask that
-/// waits for one cannot be stopped before.
-pub(crate) struct HeldPlugins(pub(crate) Arc<dyn Plugins>);
-
-impl Drop for HeldPlugins {
-    fn drop(&mut self) {
-        self.0.give_up();
-    }
-}
-
 impl Deployment {
+    /// What the operators of one subtask may call.
+    fn functions_of_subtask(&self) -> Result<Arc<Functions>> {
+        match self.functions.plugins().of_subtask() {
+            Some(plugins) if !self.graph.functions().is_empty() => {
+                Ok(Arc::new(self.functions.of_job(&self.graph, plugins)?))
+            }
+            _ => Ok(self.functions.clone()),
+        }
+    }
+
     /// Where what this part stores goes, and under which names.
     fn staging_area(&self) -> StagingArea {
         let Deployment { storage, blocking, attempt, part_name, .. } = self;

@@ -1,11 +1,11 @@
 //! Plugins in processes of their own (`plugin.isolation` = `process`). What ends such a process, an abort, a segmentation fault, no memory, ends one operator
-//! of one subtask: the attempt of its job fails with the reason, and is started again from the last checkpoint, as after any failure.
+//! of one subtask, or what else it was for: the attempt of its job fails with the reason, and is started again from the last checkpoint, as after any failure.
 //!
 //! ```text
 //!   worker                                             child: weir host-plugin FILE
 //!   ┌─────────────────────────────┐  calls    (stdin)  ┌────────────────────────────┐
 //!   │ subtask ─▶ IsolatedOperator ├───────────────────▶│ loop ─▶ Operator ─▶ FILE   │
-//!   │                             │◀───────────────────┤         of jobs/abi        │
+//!   │        or functions, tables │◀───────────────────┤         of jobs/abi        │
 //!   │                             │  later   (stdout)  │                            │
 //!   │ snapshots ─▶ captured rows  ├───────────────────▶│ thread that makes them     │
 //!   │ waker                       │◀───────────────────┤ answers                    │
@@ -14,12 +14,13 @@
 //!   └─────────────────────────────┘                    └────────────────────────────┘
 //! ```
 //!
-//! 1. The plugin of a job is asked for an operator. A child is started that loads the file, or one is taken that an operator before has left:
-//!    operators are also made to see which tables they have, and as twins.
+//! 1. The plugin of a job is asked for an operator, a function, a source or a sink. A child is started that loads the file, or one is taken that was left before:
+//!    operators are also made to see which tables they have, and as twins. A child has one operator, or the functions that one subtask calls, or one source
+//!    with its readers, or one sink.
 //! 2. Each call goes over the first socket and is waited for, in a way that keeps no thread from other subtasks. Rows go there and back as Arrow IPC.
 //! 3. What happens beside calls goes over the second: rows that were captured are made while the operator goes on, and answers wake the subtask.
-//! 4. The operator is dropped, and captured rows that nobody wants any more. If all went well the child is kept for the next operator, or it ends: its
-//!    sockets are closed.
+//! 4. The operator is dropped, and captured rows that nobody wants any more. If all went well the child is kept for the next one that wants a child, or it
+//!    ends: its sockets are closed.
 //! 5. Whoever gives the job up kills all its children: that also ends a call that does not come back.
 //!
 //! A child is in a process group of its own, has no descriptors but these three and an environment without secrets, and dies with the worker. It is no
@@ -28,13 +29,19 @@
 //! - `protocol`: what is said; `wire`: how it is sent
 //! - `child`: what the child does
 //! - `process`: the child as a process; `later`: its second socket
-//! - `operator`: the operator that forwards each call
+//! - `lease`: a child in use, and how it is called
+//! - `operator`, `functions` with `groups` and `values`, `tables`: what forwards each call
 
 mod child;
+mod functions;
+mod groups;
 mod later;
+mod lease;
 mod operator;
 mod process;
 mod protocol;
+mod tables;
+mod values;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -44,22 +51,23 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use weir_core::plugin::{Artifact, JobDescription, OperatorRequest, Plugin, PluginInfo};
-use weir_core::{Batch, Error, Operator, OutputPort, Outstanding, Result};
+use weir_core::plugin::{
+    Artifact, FunctionCode, FunctionSignature, JobDescription, OperatorRequest, Plugin, PluginInfo, PluginSink,
+    PluginSource, TableRequest,
+};
+use weir_core::{Error, Operator, Result};
 
 pub use self::child::serve;
 pub use self::process::how_it_ended;
 
-use self::later::Later;
+use self::functions::Seat;
+use self::lease::{Child, Lease};
 use self::operator::IsolatedOperator;
-use self::process::{GRACE, Process, waiting};
-use self::protocol::{Call, Reply};
-use self::wire::{Receiver, Rows, Sender};
+use self::process::{Process, waiting};
+use self::protocol::{Call, FunctionCall};
+use self::tables::{IsolatedSink, IsolatedSource};
 
 /// This program, also when its file has been replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -101,8 +109,13 @@ impl Children {
     }
 }
 
-/// A plugin whose operators run in children.
-pub struct IsolatedPlugin(Arc<Inner>);
+/// A plugin whose code runs in children.
+#[derive(Clone)]
+pub struct IsolatedPlugin {
+    inner: Arc<Inner>,
+    /// Where its functions are called.
+    seat: Arc<Seat>,
+}
 
 struct Inner {
     info: PluginInfo,
@@ -111,14 +124,16 @@ struct Inner {
     program: PathBuf,
     memory_limit: Option<u64>,
     children: Arc<Children>,
-    /// Children without an operator, for the next ones. There are no more children than there were operators at the same time.
+    /// Children that nobody uses. There are no more children than were in use at the same time.
     spare: Mutex<Vec<Child>>,
+    /// Of the functions that were asked for. A child of another time may say something else, and is compared with it.
+    signatures: Mutex<BTreeMap<String, FunctionSignature>>,
 }
 
 impl IsolatedPlugin {
     /// The plugin in a file, for one job, whose `children` are started by it. Each may allocate so many bytes.
     pub fn new(artifact: &Artifact, file: &Path, memory_limit: Option<u64>, children: Arc<Children>) -> Self {
-        Self(Arc::new(Inner {
+        Self::made(Inner {
             info: PluginInfo { name: artifact.name.clone(), version: artifact.version.clone() },
             name: artifact.to_string(),
             file: file.to_owned(),
@@ -126,28 +141,41 @@ impl IsolatedPlugin {
             memory_limit,
             children,
             spare: Mutex::default(),
-        }))
+            signatures: Mutex::default(),
+        })
+    }
+
+    fn made(inner: Inner) -> Self {
+        let inner = Arc::new(inner);
+        Self { seat: Seat::of(&inner), inner }
+    }
+
+    /// The same, whose functions are called in a child of their own.
+    #[must_use]
+    pub fn of_subtask(&self) -> Self {
+        Self { seat: Seat::of(&self.inner), inner: self.inner.clone() }
     }
 
     /// The same, in processes of another program, which is `weir` too: for tests and measurements, which are not.
     #[must_use]
     pub fn in_program(self, program: &Path) -> Self {
-        let Inner { info, name, file, memory_limit, children, .. } = &*self.0;
+        let Inner { info, name, file, memory_limit, children, .. } = &*self.inner;
         let (info, name, file, children) = (info.clone(), name.clone(), file.clone(), children.clone());
         let (program, memory_limit) = (program.to_owned(), *memory_limit);
-        Self(Arc::new(Inner { info, name, file, program, memory_limit, children, spare: Mutex::default() }))
+        let (spare, signatures) = (Mutex::default(), Mutex::default());
+        Self::made(Inner { info, name, file, program, memory_limit, children, spare, signatures })
     }
 }
 
 impl fmt::Debug for IsolatedPlugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("IsolatedPlugin").field(&self.0.name).finish()
+        f.debug_tuple("IsolatedPlugin").field(&self.inner.name).finish()
     }
 }
 
 impl Plugin for IsolatedPlugin {
     fn info(&self) -> PluginInfo {
-        self.0.info.clone()
+        self.inner.info.clone()
     }
 
     fn job(&self, _: &BTreeMap<String, String>) -> Result<JobDescription> {
@@ -155,24 +183,64 @@ impl Plugin for IsolatedPlugin {
     }
 
     fn operator(&self, request: &OperatorRequest) -> Result<Box<dyn Operator>> {
-        let make = |child: Child| {
-            let lease = Lease { child: Some(child), plugin: Arc::downgrade(&self.0) };
-            let made = waiting(|| lease.call(&Call::Make(request.clone()), None, &mut |_, _| ()));
-            (lease, made)
-        };
-        let spare = self.0.spare().pop();
-        let (lease, made) = match spare.map(make) {
-            // One that has ended while it had nothing to do is no fault of this operator.
-            Some((lease, made)) if made.is_ok() || !lease.child().process.has_ended() => (lease, made),
-            _ => make(waiting(|| self.0.start())?),
-        };
-        Ok(Box::new(IsolatedOperator::new(lease, made?)))
+        let call = Call::Make(request.clone());
+        let (lease, made) = self.inner.lease(|lease| waiting(|| lease.call(&call, None, &mut |_, _| ())))?;
+        Ok(Box::new(IsolatedOperator::new(lease, made)))
+    }
+
+    fn source(&self, request: &TableRequest) -> Result<Box<dyn PluginSource>> {
+        Ok(Box::new(IsolatedSource::new(&self.inner, request)?))
+    }
+
+    fn sink(&self, request: &TableRequest) -> Result<Box<dyn PluginSink>> {
+        Ok(Box::new(IsolatedSink::new(&self.inner, request)?))
+    }
+
+    fn functions(&self) -> Result<Vec<FunctionSignature>> {
+        Err(Error::internal("a plugin says what it exports before it is isolated"))
+    }
+
+    fn function(&self, name: &str) -> Result<(FunctionSignature, FunctionCode)> {
+        let signature = self.inner.signature(name)?;
+        Ok((signature.clone(), self.seat.function(signature)))
     }
 }
 
 impl Inner {
     fn spare(&self) -> MutexGuard<'_, Vec<Child>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A child of one's own, with what it answers to a first call.
+    fn lease<T>(self: &Arc<Self>, first: impl Fn(&Lease) -> Result<T>) -> Result<(Lease, T)> {
+        let lease = |child| Lease::new(child, Arc::downgrade(self));
+        let asked = |lease: Lease| {
+            let answer = first(&lease);
+            if answer.is_err() {
+                lease.spoil();
+            }
+            (lease, answer)
+        };
+        // Taken out first: nobody waits for others with it.
+        let spare = self.spare().pop();
+        let (lease, answer) = match spare.map(|child| asked(lease(child))) {
+            // One that has ended while it had nothing to do is no fault of who wants it.
+            Some((lease, answer)) if answer.is_ok() || !lease.child().process.has_ended() => (lease, answer),
+            _ => asked(lease(waiting(|| self.start())?)),
+        };
+        Ok((lease, answer?))
+    }
+
+    /// What a function takes and gives.
+    fn signature(self: &Arc<Self>, name: &str) -> Result<FunctionSignature> {
+        let known = || self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signature) = known().get(name) {
+            return Ok(signature.clone());
+        }
+        let find = Call::Function(FunctionCall::Find(name.to_owned()));
+        let (lease, (_, signature)) = self.lease(|lease| lease.ask::<(u32, FunctionSignature)>(&find))?;
+        lease.end(&Call::Drop);
+        Ok(known().entry(name.to_owned()).or_insert(signature).clone())
     }
 
     fn start(&self) -> Result<Child> {
@@ -188,91 +256,6 @@ impl Inner {
         command.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout));
         let sockets = [&calls, &later].map(Arc::downgrade);
         let process = self.children.start(command, &self.name, sockets)?;
-        let (sender, receiver) = wire::split(&calls);
-        Ok(Child {
-            calls: Mutex::new(Calls { sender, receiver }),
-            later: Later::listen(&later)?,
-            process,
-            is_idle: AtomicBool::new(false),
-        })
-    }
-}
-
-/// A process and its sockets. The sockets are closed first, and the process ends by that.
-struct Child {
-    calls: Mutex<Calls>,
-    later: Later,
-    process: Arc<Process>,
-    /// Whether it has dropped its operator, and could have another one.
-    is_idle: AtomicBool,
-}
-
-impl Child {
-    /// For how long answers are waited for from here on; `None`: for ever.
-    fn patience(&self, patience: Option<Duration>) -> std::io::Result<()> {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.sender.socket().set_read_timeout(patience)
-    }
-}
-
-struct Calls {
-    sender: Sender,
-    receiver: Receiver,
-}
-
-/// A child in use: by an operator, and by what was captured of it.
-struct Lease {
-    child: Option<Child>,
-    plugin: Weak<Inner>,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let (Some(child), Some(plugin)) = (self.child.take(), self.plugin.upgrade()) else { return };
-        if child.is_idle.swap(false, Ordering::Relaxed) {
-            plugin.spare().push(child);
-        }
-    }
-}
-
-/// A call that has succeeded: what [`Reply::Done`] says.
-struct Outcome<T> {
-    value: T,
-    late: u64,
-    outstanding: Outstanding,
-    state_bytes: usize,
-}
-
-impl Lease {
-    fn child(&self) -> &Child {
-        self.child.as_ref().expect("it is taken when this is dropped")
-    }
-
-    /// Calls, and gives what is emitted to `emit`.
-    fn call<T: DeserializeOwned>(
-        &self,
-        call: &Call,
-        rows: Option<Rows<'_>>,
-        emit: &mut dyn FnMut(OutputPort, Batch),
-    ) -> Result<Outcome<T>> {
-        let child = self.child();
-        let mut calls = child.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let Calls { sender, receiver } = &mut *calls;
-        let message = sender.encode(call, rows)?;
-        sender.write(&message).map_err(|error| child.process.why(error))?;
-        loop {
-            let reply = receiver.receive::<Reply<T>>().map_err(|error| child.process.why(error))?;
-            match reply {
-                Some((Reply::Emitted(port), Some(batch))) => emit(port, batch),
-                Some((Reply::Emitted(_), None)) => {
-                    return Err(child.process.why(Error::environment("rows of a plugin are missing")));
-                }
-                Some((Reply::Done { value, late, outstanding, state_bytes }, _)) => {
-                    return Ok(Outcome { value, late, outstanding, state_bytes });
-                }
-                Some((Reply::Failed(error), _)) => return Err(error.into()),
-                None => return Err(child.process.why(Error::environment("a plugin's process does not answer"))),
-            }
-        }
+        Child::new(process, &calls, &later)
     }
 }

@@ -28,6 +28,7 @@ mod clock;
 mod commit;
 mod deploy;
 mod exchange;
+mod forwarding;
 pub mod isolated;
 mod local_runs;
 mod lookup;

@@ -72,10 +72,11 @@ impl PluginFiles {
     pub fn of_tables<'a>(
         &self,
         tables: impl IntoIterator<Item = &'a TableSpec>,
+        isolation: Isolation,
         storages: &dyn Storages,
     ) -> Result<JobPlugins> {
         let plugins = tables.into_iter().filter_map(|table| table.plugin.as_ref());
-        self.load(plugins.filter_map(|plugin| plugin.artifact.as_ref()), Isolation::None, storages)
+        self.load(plugins.filter_map(|plugin| plugin.artifact.as_ref()), isolation, storages)
     }
 
     fn load<'a>(
@@ -173,15 +174,21 @@ fn not_written(error: std::io::Error) -> Error {
 #[derive(Clone, Default)]
 pub struct JobPlugins {
     plugins: BTreeMap<ArtifactHash, Arc<dyn Plugin>>,
+    isolated: BTreeMap<ArtifactHash, IsolatedPlugin>,
     /// Those of the ones that are isolated.
     children: Arc<Children>,
+    /// Those of others that were [added](Self::and).
+    more_children: Vec<Arc<Children>>,
 }
 
 impl JobPlugins {
-    /// Those of both, of which none is isolated.
+    /// Those of both.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
         self.plugins.extend(others.plugins);
+        self.isolated.extend(others.isolated);
+        self.more_children.push(others.children);
+        self.more_children.extend(others.more_children);
         self
     }
 
@@ -195,31 +202,76 @@ impl JobPlugins {
     /// # Errors
     /// If it cannot be loaded.
     pub fn add_file(&mut self, artifact: &Artifact, file: &Path, isolation: Isolation) -> Result<()> {
-        let plugin: Arc<dyn Plugin> = match isolation {
-            Isolation::None => Arc::new(load(file)?),
+        match isolation {
+            Isolation::None => self.add(artifact, Arc::new(load(file)?)),
             Isolation::Process { memory_limit } => {
-                Arc::new(IsolatedPlugin::new(artifact, file, memory_limit, self.children.clone()))
+                let plugin = IsolatedPlugin::new(artifact, file, memory_limit, self.children.clone());
+                self.isolated.insert(artifact.hash.clone(), plugin);
             }
-        };
-        self.add(artifact, plugin);
+        }
         Ok(())
     }
 }
 
 impl std::fmt::Debug for JobPlugins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.plugins.keys()).finish()
+        f.debug_set().entries(self.plugins.keys()).entries(self.isolated.keys()).finish()
     }
 }
 
 impl Plugins for JobPlugins {
     fn find(&self, artifact: Option<&Artifact>) -> Result<Arc<dyn Plugin>> {
-        let plugin = artifact.and_then(|artifact| self.plugins.get(&artifact.hash));
+        let hash = artifact.map(|artifact| &artifact.hash);
+        if let Some(plugin) = hash.and_then(|hash| self.isolated.get(hash)) {
+            return Ok(Arc::new(plugin.clone()));
+        }
+        let plugin = hash.and_then(|hash| self.plugins.get(hash));
         plugin.map_or_else(|| NoPlugins.find(artifact), |plugin| Ok(plugin.clone()))
     }
 
+    fn of_subtask(&self) -> Option<Arc<dyn Plugins>> {
+        if self.isolated.is_empty() {
+            return None;
+        }
+        let mut plugins = self.clone();
+        plugins.isolated.values_mut().for_each(|plugin| *plugin = plugin.of_subtask());
+        Some(Arc::new(plugins))
+    }
+
     fn give_up(&self) {
-        self.children.give_up();
+        self.more_children.iter().chain([&self.children]).for_each(|children| children.give_up());
+    }
+}
+
+/// Plugins that somebody waits for. When nobody does any more, calls that run outside of this process have to end: whoever waits for one cannot
+/// be stopped before.
+pub struct HeldPlugins {
+    plugins: Arc<dyn Plugins>,
+    is_released: bool,
+}
+
+impl HeldPlugins {
+    /// They are [given up](Plugins::give_up) when this is dropped.
+    pub fn new(plugins: Arc<dyn Plugins>) -> Self {
+        Self { plugins, is_released: false }
+    }
+
+    /// The plugins, also for those who outlive this.
+    pub fn shared(&self) -> Arc<dyn Plugins> {
+        self.plugins.clone()
+    }
+
+    /// They are not given up, since somebody else holds them.
+    pub fn release(mut self) {
+        self.is_released = true;
+    }
+}
+
+impl Drop for HeldPlugins {
+    fn drop(&mut self) {
+        if !self.is_released {
+            self.plugins.give_up();
+        }
     }
 }
 

@@ -94,7 +94,7 @@ pub struct Keeps {
 /// Has a job that is there go on as it was set where the user says nothing of it.
 ///
 /// # Errors
-/// If the cluster does not answer, or another version of the job cannot be isolated.
+/// If the cluster does not answer.
 pub async fn keep(client: &mut Client, job: &mut SubmitJob, keeps: Keeps) -> Result<()> {
     let named = JobRef::Name { namespace: job.namespace.clone(), name: job.name.clone() };
     let keeps_limit = keeps.memory_limit && !job.graph.isolation().is_none();
@@ -110,12 +110,7 @@ pub async fn keep(client: &mut Client, job: &mut SubmitJob, keeps: Keeps) -> Res
             // One that was not isolated has no limit.
             let kept = there.graph.map(|graph| graph.isolation()).filter(|kept| keeps_isolation && !kept.is_none());
             if let Some(kept) = kept {
-                Arc::make_mut(&mut job.graph).isolate(kept).map_err(|error| {
-                    let name = &job.name;
-                    error.with_help(format!(
-                        "`{name}` runs its plugins so: submit it with --isolation none to change that"
-                    ))
-                })?;
+                Arc::make_mut(&mut job.graph).isolate(kept)?;
             }
         }
         // There is none, or it is told when the job is sent.

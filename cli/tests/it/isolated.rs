@@ -1,4 +1,4 @@
-//! Operators in processes of their own do what they do in this one; and the processes themselves.
+//! Operators, functions, sources and sinks in processes of their own do what they do in this one; and the processes themselves.
 
 #![allow(clippy::disallowed_methods, reason = "a test measures how long it waits")]
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rustix::process::{Pid, Signal, kill_process};
 use weir_core::plugin::{Artifact, ArtifactHash, OperatorRequest, Plugin};
 use weir_core::{Collector, Error, EventTime, Operator, Result};
@@ -21,8 +21,18 @@ use weir_worker::isolated::{Children, IsolatedPlugin};
 use crate::cluster::isolation::kill;
 use crate::rust_jobs::example;
 
+mod beside;
+#[path = "../../../jobs/test-plugin/src/columns.rs"]
+mod columns;
+#[path = "../../../jobs/test-plugin/tests/it/functions.rs"]
+mod functions;
 #[path = "../../../jobs/test-plugin/tests/it/operators.rs"]
 mod operators;
+#[path = "../../../jobs/test-plugin/tests/it/tables.rs"]
+mod tables;
+
+use columns::{count_input, count_output, table_columns};
+use operators::{count, request};
 
 /// The plugin for tests, whose children belong to this job.
 fn plugin_of(children: &Arc<Children>) -> IsolatedPlugin {
@@ -36,34 +46,9 @@ fn plugin() -> IsolatedPlugin {
     plugin_of(&Arc::default())
 }
 
-/// What the operator reads. (The plugin is not linked: another one is.)
-fn count_input() -> SchemaRef {
-    schema(&[("word", DataType::Utf8View, true), ("ts", DataType::Timestamp(TimeUnit::Millisecond, None), true)])
-}
-
-fn count_output() -> SchemaRef {
-    let ts = DataType::Timestamp(TimeUnit::Millisecond, None);
-    schema(&[("word", DataType::Utf8View, true), ("n", DataType::Int64, false), ("ts", ts, true)])
-}
-
 fn schema(fields: &[(&str, DataType, bool)]) -> SchemaRef {
     let field = |(name, data_type, nullable): &(&str, DataType, bool)| Field::new(*name, data_type.clone(), *nullable);
     Arc::new(Schema::new(fields.iter().map(field).collect::<Vec<_>>()))
-}
-
-fn request(fault: &str) -> OperatorRequest {
-    OperatorRequest {
-        operator: "count".into(),
-        config: fault.as_bytes().to_vec(),
-        inputs: vec![count_input()],
-        keys: vec![Some(vec![0])],
-        output: count_output(),
-        side_outputs: vec![count_input()],
-    }
-}
-
-fn count(plugin: &IsolatedPlugin, fault: &str) -> Box<dyn Operator> {
-    plugin.operator(&request(fault)).unwrap()
 }
 
 /// The processes of plugins that a process has started.

@@ -385,6 +385,13 @@ pub(crate) fn graph_isolated() -> JobGraph {
     graph
 }
 
+/// The dataflow of a job that calls a function of a plugin, in processes of its own.
+pub(crate) fn graph_calling_isolated() -> JobGraph {
+    let mut graph = graph_calling(&"ab".repeat(32));
+    graph.isolate(Isolation::Process { memory_limit: None }).unwrap();
+    graph
+}
+
 /// The dataflow of such a job.
 pub(crate) fn graph_calling(hash: &str) -> JobGraph {
     let artifact = artifact(hash);

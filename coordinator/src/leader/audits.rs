@@ -17,6 +17,7 @@ use weir_core::audit::{AuditedSink, Found};
 use weir_core::{Epoch, JobId};
 use weir_proto::client::{ClientError, ClientErrorKind, EpochAudit, SinkAudit, SinksAudit, found as word_for, verdict};
 use weir_proto::control::{AuditFindings, AuditOrder, CheckpointRef, Failure, ToWorker};
+use weir_proto::version;
 
 use super::leftovers::sinks_of;
 use super::{Context, Effect, Leader, SessionId};
@@ -54,7 +55,11 @@ impl Leader {
             let many = format!("{MOST} audits are under way");
             return Err(ClientError::new(ClientErrorKind::Conflict, many).with_help("ask again when they have ended"));
         }
-        let understands = |session: &SessionId| self.sessions.get(*session).is_some_and(|known| known.hello.audits);
+        let needed = version::needed_by(&job.spec.graph);
+        let understands = |session: &SessionId| {
+            let known = self.sessions.get(*session);
+            known.is_some_and(|known| known.hello.audits && known.hello.protocol >= needed)
+        };
         let placed = job.execution.as_ref().and_then(|execution| execution.placement.worker_of(0));
         let placed = placed.and_then(|placed| self.sessions.of(&placed.worker, placed.incarnation));
         let connected = self.sessions.connected().map(|(_, session)| session);
@@ -71,6 +76,7 @@ impl Leader {
                 .map(|checkpoint| CheckpointRef { epoch: checkpoint.epoch, manifest: checkpoint.manifest.clone() })
                 .collect(),
             sinks: sinks_of(&job.spec.graph),
+            isolation: job.spec.graph.isolation(),
         });
         let committed = checkpoints.iter().map(|checkpoint| (checkpoint.epoch, checkpoint.committed)).collect();
         let about = Asked { job: id, order: order.clone(), committed, completed: job.last_epoch };

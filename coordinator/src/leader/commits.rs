@@ -3,6 +3,7 @@
 use weir_core::bugs::{self, Bug};
 use weir_core::{Epoch, Error, JobId, Result};
 use weir_proto::control::ToWorker;
+use weir_proto::version;
 
 use super::{Context, Leader, SessionId};
 use crate::checkpoints::{CheckpointName, Event};
@@ -22,7 +23,12 @@ impl Leader {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let preferred = job.execution.as_ref().and_then(|execution| execution.placement.worker_of(0));
         let preferred = preferred.and_then(|placed| self.sessions.of(&placed.worker, placed.incarnation));
-        let candidates = || preferred.into_iter().chain(self.sessions.connected().map(|(_, session)| session));
+        // One that would run the plugin of a sink where the job does not want that commits nothing of it.
+        let (needed, isolation) = (version::needed_by(&job.spec.graph), job.spec.graph.isolation());
+        let understands =
+            |session: &SessionId| self.sessions.get(*session).is_some_and(|known| known.hello.protocol >= needed);
+        let connected = || self.sessions.connected().map(|(_, session)| session);
+        let candidates = || preferred.into_iter().chain(connected()).filter(understands);
         let committer = &mut self.jobs.of(id).committer;
         // Whoever is asked still has not answered: he may be asked again if there is nobody else.
         committer.tried = committer.asked.take().map(|(session, _)| session).or(committer.tried);
@@ -31,7 +37,7 @@ impl Leader {
             Some(session) => {
                 committer.asked = Some((session, checkpoint.epoch));
                 let storage = context.place(id);
-                context.send(session, ToWorker::Commit { job: id, storage, checkpoint });
+                context.send(session, ToWorker::Commit { job: id, storage, checkpoint, isolation });
             }
             None => self.checkpoints(context, id, Event::CommitLost),
         }

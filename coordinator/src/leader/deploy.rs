@@ -98,8 +98,9 @@ impl Leader {
     /// A worker of an attempt that would run plugins in its own process where the job does not want that: a leader of an earlier version may
     /// have placed it there.
     fn without_isolation(&self, job: &Job, execution: &Execution) -> Option<WorkerId> {
-        let mut workers = execution.placement.workers.iter().filter(|_| job.spec.isolates_plugins());
-        workers.find(|placed| !self.isolates(placed)).map(|placed| placed.worker.clone())
+        let needed = version::needed_by(&job.spec.graph);
+        let mut workers = execution.placement.workers.iter();
+        workers.find(|placed| !self.speaks(placed, needed)).map(|placed| placed.worker.clone())
     }
 
     /// An attempt has come to another phase on a worker.

@@ -267,9 +267,8 @@ impl Leader {
 
     fn problem(&self, context: &Context<'_>, (id, job): (JobId, &Job), slots_wanted: u32) -> Problem {
         let mut workers = self.candidates(context.state, Some(id));
-        if job.wanted().isolates_plugins() {
-            workers.iter_mut().for_each(|candidate| candidate.too_old = !self.isolates(&candidate.worker));
-        }
+        let needed = version::needed_by(&job.wanted().graph);
+        workers.iter_mut().for_each(|candidate| candidate.too_old = !self.speaks(&candidate.worker, needed));
         Problem { slots_wanted, workers, previous: self.jobs.get(id).and_then(|duties| duties.last_placement.clone()) }
     }
 
@@ -297,11 +296,11 @@ impl Leader {
         workers
     }
 
-    /// Whether a worker runs plugins in processes of their own where a job wants that.
-    pub(super) fn isolates(&self, worker: &PlacedWorker) -> bool {
+    /// Whether a worker knows a protocol, as far as is known.
+    pub(super) fn speaks(&self, worker: &PlacedWorker, protocol: u32) -> bool {
         let session = self.sessions.of(&worker.worker, worker.incarnation);
         let known = session.and_then(|session| self.sessions.get(session));
-        known.is_none_or(|known| known.hello.protocol >= version::ISOLATES)
+        known.is_none_or(|known| known.hello.protocol >= protocol)
     }
 
     /// Whether a worker of the job has said that it goes.

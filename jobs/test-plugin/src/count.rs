@@ -1,8 +1,6 @@
 //! Counts rows by key.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, UInt64Array};
@@ -14,13 +12,12 @@ use weir_core::{
     state_column,
 };
 
+use crate::fault::Risk;
 use crate::{Fault, count_output};
 
 /// How often each word has come.
 pub struct Count {
-    fault: Option<Fault>,
-    /// What is there if it has happened, and does not happen again.
-    once: Option<PathBuf>,
+    risk: Risk,
     /// By hash, then word.
     counts: BTreeMap<(u64, String), i64>,
     changed: BTreeSet<(u64, String)>,
@@ -33,9 +30,7 @@ impl Count {
     /// If there is no such fault.
     pub fn new(config: &[u8]) -> Result<Self> {
         let text = str::from_utf8(config).map_err(|_| Error::user("the fault has no name"))?;
-        let (fault, once) = text.split_once('\n').map_or((text, None), |(fault, once)| (fault, Some(once.into())));
-        let fault = (!fault.is_empty()).then(|| fault.parse()).transpose()?;
-        Ok(Self { fault, once, counts: BTreeMap::new(), changed: BTreeSet::new() })
+        Ok(Self { risk: text.parse()?, counts: BTreeMap::new(), changed: BTreeSet::new() })
     }
 }
 
@@ -68,7 +63,7 @@ impl Operator for Count {
     }
 
     fn expired(&self, _table: usize, _watermark: EventTime) -> Option<EventTime> {
-        assert!(self.fault != Some(Fault::Panic) || self.counts.len() < 2, "two words too many");
+        assert!(self.risk.fault() != Some(Fault::Panic) || self.counts.len() < 2, "two words too many");
         None
     }
 
@@ -78,10 +73,7 @@ impl Operator for Count {
     }
 
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let is_first = |file: &PathBuf| File::create_new(file).is_ok();
-        if let Some(fault) = self.fault.filter(|_| self.once.as_ref().is_none_or(is_first)) {
-            fault.happen()?;
-        }
+        self.risk.happen()?;
         let records = batch.into_appended()?;
         let unspoken = filter_record_batch(&records, &is_null(records.column(0))?)?;
         out.emit_to(OutputPort::Side(0), unspoken.into());

@@ -1,6 +1,7 @@
 //! What a plugin must not do.
 
 use std::fmt;
+use std::fs::File;
 use std::str::FromStr;
 
 use weir_core::{Error, Result};
@@ -84,6 +85,49 @@ impl Fault {
                 }
             }
         }
+    }
+}
+
+/// What goes wrong somewhere, and whether it does so once.
+#[derive(Debug, Clone, Default)]
+pub struct Risk {
+    fault: Option<Fault>,
+    /// A file that is there when it has happened, and then it does not again.
+    once: Option<String>,
+}
+
+impl Risk {
+    /// What goes wrong, and a file that is written then if it is to go wrong once.
+    pub fn new(fault: Option<Fault>, once: Option<&str>) -> Self {
+        Self { fault, once: once.map(str::to_owned) }
+    }
+
+    /// The fault, whether it has happened or not.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// Does what goes wrong, if it can still happen.
+    ///
+    /// # Errors
+    /// As [`Fault::happen`].
+    pub fn happen(&self) -> Result<()> {
+        let is_first = |file: &String| File::create_new(file).is_ok();
+        match self.fault {
+            Some(fault) if self.once.as_ref().is_none_or(is_first) => fault.happen(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Risk {
+    type Err = Error;
+
+    /// A line with a name, if anything goes wrong, and maybe one with the file.
+    fn from_str(text: &str) -> Result<Self> {
+        let (fault, once) = text.split_once('\n').map_or((text, None), |(fault, once)| (fault, Some(once)));
+        let fault = (!fault.is_empty()).then(|| fault.parse()).transpose()?;
+        Ok(Self::new(fault, once))
     }
 }
 

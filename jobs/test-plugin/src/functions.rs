@@ -11,6 +11,7 @@ use weir_core::plugin::{
 use weir_core::{Error, Result};
 
 use crate::Fault;
+use crate::fault::Risk;
 
 /// The name of a function, its parameters with whether they may be null, its result, and what it does.
 type Function =
@@ -19,7 +20,7 @@ type Function =
 const TEXT: DataType = DataType::Utf8View;
 const NUMBER: DataType = DataType::Int64;
 
-const ALL: [Function; 8] = [
+const ALL: [Function; 9] = [
     // Of a text: it and an exclamation mark.
     ("shout", &[(TEXT, false)], (TEXT, false), |arguments, _| {
         let texts = arguments[0].as_string_view().iter();
@@ -44,6 +45,15 @@ const ALL: [Function; 8] = [
         texts.value(0).parse::<Fault>()?.happen()?;
         Ok(arguments[0].clone())
     }),
+    // The same of each text that is the name of a fault, once: there is a file that is written then. Of others: they and an exclamation mark.
+    ("risky", &[(TEXT, false), (TEXT, false)], (TEXT, false), |arguments, _| {
+        let (texts, files) = (arguments[0].as_string_view(), arguments[1].as_string_view());
+        let told = texts.iter().flatten().zip(files.iter().flatten()).map(|(text, file)| {
+            risk(text, file).happen()?;
+            Ok(Some(format!("{text}!")))
+        });
+        Ok(Arc::new(told.collect::<Result<StringViewArray>>()?))
+    }),
     // Says that it makes text.
     ("wrong_type", &[(NUMBER, true)], (TEXT, true), |arguments, _| Ok(arguments[0].clone())),
     // Leaves the last row out.
@@ -53,6 +63,11 @@ const ALL: [Function; 8] = [
     // Says that it makes no null.
     ("null", &[(NUMBER, true)], (NUMBER, false), |_, rows| Ok(Arc::new(Int64Array::from(vec![None; rows])))),
 ];
+
+/// What goes wrong if a text is the name of a fault.
+fn risk(text: &str, file: &str) -> Risk {
+    Risk::new(text.parse().ok(), Some(file))
+}
 
 /// How often it was asked what `fickle` makes.
 static TURNS: AtomicUsize = AtomicUsize::new(0);
@@ -79,7 +94,7 @@ pub(crate) fn signatures() -> Vec<FunctionSignature> {
             kind: FunctionKind::Scalar,
         }
     };
-    ALL.iter().map(signature).chain([longest()]).collect()
+    ALL.iter().map(signature).chain([longest(), letters_of_texts()]).collect()
 }
 
 /// The longest text of a group, and of several the last in the order of the alphabet. Does what a text says that is the name of a fault.
@@ -91,6 +106,57 @@ fn longest() -> FunctionSignature {
         nullable: true,
         deterministic: true,
         kind: FunctionKind::Aggregate { state: TEXT },
+    }
+}
+
+/// The letters of all texts of a group. With each text comes a file, as with `risky`.
+fn letters_of_texts() -> FunctionSignature {
+    FunctionSignature {
+        name: "letters".into(),
+        parameters: vec![Field::new("text", TEXT, false), Field::new("file", TEXT, false)],
+        result: NUMBER,
+        nullable: false,
+        deterministic: true,
+        kind: FunctionKind::Aggregate { state: NUMBER },
+    }
+}
+
+#[derive(Debug)]
+struct Letters;
+
+impl AggregateFunction for Letters {
+    fn group(&self) -> Result<Box<dyn AggregateGroup>> {
+        Ok(Box::new(LettersOf(0)))
+    }
+}
+
+struct LettersOf(i64);
+
+impl AggregateGroup for LettersOf {
+    fn update(&mut self, arguments: &[ArrayRef], _: usize) -> Result<()> {
+        let (texts, files) = (arguments[0].as_string_view(), arguments[1].as_string_view());
+        for (text, file) in texts.iter().flatten().zip(files.iter().flatten()) {
+            risk(text, file).happen()?;
+            self.0 += text.chars().count() as i64;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, states: &ArrayRef) -> Result<()> {
+        self.0 += states.as_primitive::<Int64Type>().iter().flatten().sum::<i64>();
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<ArrayRef> {
+        Ok(Arc::new(Int64Array::from(vec![self.0])))
+    }
+
+    fn result(&mut self) -> Result<ArrayRef> {
+        self.state()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
     }
 }
 
@@ -142,8 +208,10 @@ impl AggregateGroup for LongestOf {
 }
 
 pub(crate) fn find(name: &str) -> Result<(FunctionSignature, FunctionCode)> {
-    if name == "longest" {
-        return Ok((longest(), FunctionCode::Aggregate(Arc::new(Longest))));
+    match name {
+        "longest" => return Ok((longest(), FunctionCode::Aggregate(Arc::new(Longest)))),
+        "letters" => return Ok((letters_of_texts(), FunctionCode::Aggregate(Arc::new(Letters)))),
+        _ => {}
     }
     let found = ALL.iter().zip(signatures()).find(|((known, ..), _)| *known == name);
     let ((.., code), signature) =

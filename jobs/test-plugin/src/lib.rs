@@ -1,12 +1,14 @@
 //! A plugin for tests, written against the engine's own traits. Its job counts rows by key; with the argument `fault` it does what a plugin must
 //! not do.
 //!
+//! - `columns`: what rows consist of
 //! - `count`: how often each key has come, kept as state
 //! - `echo`: what comes in goes out
 //! - `fault`: what goes wrong
 //! - `functions`: what SQL calls
 //! - `tables`: a source of numbers, and a sink that writes files
 
+mod columns;
 mod count;
 mod echo;
 mod fault;
@@ -15,17 +17,15 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_core::plugin::{
-    FunctionCode, FunctionSignature, JobDescription, JobStep, OperatorRequest, OperatorStep, Plugin, PluginInfo,
-    PluginSink, PluginSource, SideOutput, Spread, StepInput, TableRequest,
+    FunctionCode, FunctionSignature, JobDescription, JobStep, OperatorRequest, OperatorStep, PLUGIN_CONNECTOR, Plugin,
+    PluginInfo, PluginSink, PluginSource, PluginTableKind, SideOutput, Spread, StepInput, TableRequest, TableStep,
 };
 use weir_core::{ChangelogKind, Error, Operator, Result};
 
+pub use columns::{count_input, count_output, table_columns};
 pub use fault::Fault;
-pub use tables::table_columns;
 
 /// The plugin.
 pub struct TestPlugin;
@@ -49,10 +49,13 @@ impl Plugin for TestPlugin {
         PluginInfo { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
     }
 
-    /// Arguments: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in
+    /// With the argument `numbers`, a folder, the job whose source and sink are the plugin's own ([`numbers`]). Arguments of the other one: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in
     /// `process`; `once`, a file that is there from its first time on, so that there is no second;
     /// `set`, a setting of the job, as `key:value`.
     fn job(&self, arguments: &BTreeMap<String, String>) -> Result<JobDescription> {
+        if let Some(folder) = arguments.get("numbers") {
+            return Ok(numbers(folder, arguments));
+        }
         if let Some(unknown) = arguments
             .keys()
             .find(|name| !["input", "output", "watch", "fault", "where", "once", "set"].contains(&name.as_str()))
@@ -120,21 +123,34 @@ impl Plugin for TestPlugin {
     }
 }
 
-/// What [`count_step`] reads.
-pub fn count_input() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("word", DataType::Utf8View, true),
-        Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), true),
-    ]))
-}
-
-/// What [`count_step`] makes.
-pub fn count_output() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("word", DataType::Utf8View, true),
-        Field::new("n", DataType::Int64, false),
-        Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), true),
-    ]))
+/// The numbers of a source, in a sink that writes files into a folder. With `fault`, something goes wrong in the source, or, if that is what
+/// `where` says, in the `sink`; with `once`, a file, it does so once.
+fn numbers(folder: &str, arguments: &BTreeMap<String, String>) -> JobDescription {
+    let argument = |name: &str| arguments.get(name).map_or("", String::as_str);
+    let risk = match (argument("fault"), argument("once")) {
+        (fault, "") => fault.to_owned(),
+        (fault, once) => format!("{fault}\n{once}"),
+    };
+    let in_sink = argument("where") == "sink";
+    let table = |name: &str, table: &str, config: String, kind| {
+        JobStep::Table(TableStep {
+            declaration: format!(
+                "CREATE TABLE {name} (n BIGINT NOT NULL, v STRING) WITH ('connector' = '{PLUGIN_CONNECTOR}')"
+            ),
+            table: table.into(),
+            config: config.into_bytes(),
+            kind,
+        })
+    };
+    let (of_source, of_sink) = if in_sink { ("", &*risk) } else { (&*risk, "") };
+    JobDescription {
+        name: "numbers".into(),
+        steps: vec![
+            table("numbers", "steady", of_source.into(), PluginTableKind::Source { bounded: true }),
+            table("files", "files", format!("{folder}\n{of_sink}"), PluginTableKind::Sink),
+            JobStep::Sql("INSERT INTO files SELECT n, v FROM numbers".into()),
+        ],
+    }
 }
 
 /// The view `view` of how often each word of `relation` has come. Those that come without one are in `view_unspoken`.

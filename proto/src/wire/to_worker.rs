@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_core::plugin::Isolation;
 use weir_core::{Epoch, Error, JobIdentity, Result};
 
 use super::from_worker::{known_marker_kind, marker_kind};
@@ -36,10 +37,11 @@ impl From<&ToWorker> for wire::ToWorker {
                 Message::Completed(wire::Completed { job: job.0, attempt: attempt.0, epoch: epoch.0 })
             }
             ToWorker::Cancel { job, attempt } => Message::Cancel(wire::Cancel { job: job.0, attempt: attempt.0 }),
-            ToWorker::Commit { job, storage, checkpoint } => Message::Commit(wire::Commit {
+            ToWorker::Commit { job, storage, checkpoint, isolation } => Message::Commit(wire::Commit {
                 job: job.0,
                 storage: Some(storage.into()),
                 checkpoint: Some(checkpoint.into()),
+                isolation: if isolation.is_none() { Default::default() } else { json::encode(isolation) },
             }),
             ToWorker::Merge { job, attempt, storage, checkpoint } => Message::Merge(wire::Merge {
                 job: job.0,
@@ -98,6 +100,10 @@ impl TryFrom<wire::ToWorker> for ToWorker {
                 job: job_id(commit.job, "Commit.job")?,
                 storage: required(commit.storage, "Commit.storage")?.try_into()?,
                 checkpoint: required(commit.checkpoint, "Commit.checkpoint")?.try_into()?,
+                isolation: match commit.isolation.is_empty() {
+                    true => Isolation::None,
+                    false => json::decode(&commit.isolation, "Commit.isolation")?,
+                },
             },
             Message::Merge(merge) => ToWorker::Merge {
                 job: job_id(merge.job, "Merge.job")?,

@@ -47,6 +47,7 @@ use self::attempts::Attempts;
 pub(crate) use self::connection::PATIENCE;
 use self::connection::{Connection, Standing};
 use self::requests::CheckpointRequests;
+pub use self::requests::CommitOrder;
 
 /// Who the worker is and whom it knows.
 #[derive(Debug, Clone)]
@@ -208,10 +209,8 @@ pub enum Effect {
     Commit {
         /// Which job.
         job: JobId,
-        /// Where its checkpoints are.
-        storage: StoragePlace,
-        /// The checkpoint.
-        checkpoint: CheckpointRef,
+        /// What of it, and how.
+        order: CommitOrder,
     },
     /// Merge runs; answered with [`Event::Merged`]. There is one at a time per job.
     Merge {
@@ -433,8 +432,9 @@ impl Agent {
                 self.requests.cancel(job, attempt);
                 Vec::new()
             }
-            ToWorker::Commit { job, storage, checkpoint } => {
-                let known = self.requests.commit(job, storage, checkpoint, effects);
+            ToWorker::Commit { job, storage, checkpoint, isolation } => {
+                let order = CommitOrder { storage, checkpoint, isolation };
+                let known = self.requests.commit(job, order, effects);
                 known.into_iter().collect()
             }
             ToWorker::Merge { job, attempt, storage, checkpoint } => {

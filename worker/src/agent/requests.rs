@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use weir_core::plugin::Isolation;
 use weir_core::{Attempt, Epoch, Error, JobId};
 use weir_proto::control::{CheckpointRef, Failure, FromWorker, StoragePlace};
 use weir_proto::limits;
@@ -17,6 +18,17 @@ use super::{Effect, failure};
 /// Commits of one job that wait for the one under way. The leader asks for the next when one is acknowledged, so that two are
 /// more than there should be.
 const WAITING_COMMITS: usize = 8;
+
+/// A request to commit.
+#[derive(Debug, Clone)]
+pub struct CommitOrder {
+    /// Where the job's checkpoints are.
+    pub storage: StoragePlace,
+    /// The checkpoint.
+    pub checkpoint: CheckpointRef,
+    /// Where plugins run whose sinks these are.
+    pub isolation: Isolation,
+}
 
 /// A request to merge.
 #[derive(Debug)]
@@ -49,7 +61,7 @@ enum Kind {
 #[derive(Debug)]
 struct Commits {
     running: Epoch,
-    waiting: BTreeMap<Epoch, (StoragePlace, CheckpointRef)>,
+    waiting: BTreeMap<Epoch, CommitOrder>,
 }
 
 #[derive(Debug)]
@@ -61,14 +73,8 @@ struct Answer {
 
 impl CheckpointRequests {
     /// Begins a commit, unless it is under way; or answers at once if it was made and the answer is still known.
-    pub fn commit(
-        &mut self,
-        job: JobId,
-        storage: StoragePlace,
-        checkpoint: CheckpointRef,
-        effects: &mut Vec<Effect>,
-    ) -> Option<FromWorker> {
-        let epoch = checkpoint.epoch;
+    pub fn commit(&mut self, job: JobId, order: CommitOrder, effects: &mut Vec<Effect>) -> Option<FromWorker> {
+        let epoch = order.checkpoint.epoch;
         if let Some(Answer { message, .. }) = self.answers.get(&(job, Kind::Commit))
             && matches!(message, FromWorker::Committed { epoch: made, result: Ok(()), .. } if *made == epoch)
         {
@@ -77,11 +83,11 @@ impl CheckpointRequests {
         match self.commits.get_mut(&job) {
             Some(commits) if commits.running == epoch || commits.waiting.len() >= WAITING_COMMITS => {}
             Some(commits) => {
-                commits.waiting.insert(epoch, (storage, checkpoint));
+                commits.waiting.insert(epoch, order);
             }
             None => {
                 self.commits.insert(job, Commits { running: epoch, waiting: BTreeMap::new() });
-                effects.push(Effect::Commit { job, storage, checkpoint });
+                effects.push(Effect::Commit { job, order });
             }
         }
         None
@@ -97,9 +103,9 @@ impl CheckpointRequests {
     ) -> Option<FromWorker> {
         let commits = self.commits.get_mut(&job).filter(|commits| commits.running == epoch)?;
         match commits.waiting.pop_first() {
-            Some((next, (storage, checkpoint))) => {
+            Some((next, order)) => {
                 commits.running = next;
-                effects.push(Effect::Commit { job, storage, checkpoint });
+                effects.push(Effect::Commit { job, order });
             }
             None => {
                 self.commits.remove(&job);

@@ -1,21 +1,15 @@
 //! Connectors whose tables reach what is allowed, and nothing else. It is checked when a table is planned, and again before anything of it is
 //! opened.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
 use weir_connectors::blocking::blocking;
 use weir_core::audit::{Audit, AuditedSink};
-use weir_core::connector::{
-    Boundedness, Commit, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, Succession,
-};
+use weir_core::connector::{Commit, Discard, DiscoveryContext, Role, SinkContext, SourceContext};
 use weir_core::lookup::LookupContext;
 use weir_core::{
-    ChangelogKind, Connector, ConnectorRegistry, Location, LookupTable, OperatorUid, Result, Sink, Source,
-    SplitDiscovery, TableSpec,
+    Connector, ConnectorRegistry, Location, LookupTable, OperatorUid, Result, Sink, Source, SplitDiscovery, TableSpec,
 };
 
 use super::Allowed;
@@ -68,57 +62,7 @@ impl LimitedConnector {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Connector for LimitedConnector {
-    fn name(&self) -> &'static str {
-        self.connector.name()
-    }
-
-    fn supports(&self, role: Role) -> bool {
-        self.connector.supports(role)
-    }
-
-    fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
-        self.connector.options(given)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        self.connector.settings()
-    }
-
-    fn staged_schema(&self, table: &TableSpec) -> SchemaRef {
-        self.connector.staged_schema(table)
-    }
-
-    fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {
-        self.connector.takes(table, stream)
-    }
-
-    fn changes_by_key(&self, table: &TableSpec) -> bool {
-        self.connector.changes_by_key(table)
-    }
-
-    fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
-        self.connector.check_stream(table, stream)
-    }
-
-    fn succession(&self, table: &TableSpec) -> Option<Succession> {
-        self.connector.succession(table)
-    }
-
-    fn holds_splits(&self) -> bool {
-        self.connector.holds_splits()
-    }
-
-    fn metadata_columns(&self) -> Vec<Field> {
-        self.connector.metadata_columns()
-    }
-
-    fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
-        self.connector.default_schema(options)
-    }
-
-    fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
-        self.connector.anchor(options, directory);
-    }
+    crate::forwarding::forwarded!();
 
     fn locations(&self, table: &TableSpec) -> Result<Vec<Location>> {
         self.connector.locations(table)
@@ -132,10 +76,6 @@ impl Connector for LimitedConnector {
             self.allowed.check_locations(&table.name, &locations?)?;
         }
         self.connector.validate(table, role)
-    }
-
-    fn boundedness(&self, table: &TableSpec) -> Boundedness {
-        self.connector.boundedness(table)
     }
 
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {

@@ -13,6 +13,7 @@ use weir_core::{
     Chain, ChangelogKind, Connector, DiscoverSpec, Epoch, Error, HashRange, InputWatermarks, JobGraph, Marker, NodeId,
     OperatorSpec, OperatorUid, Result, SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
 };
+use weir_functions::Functions;
 use weir_operators::{LookupSide, Scan};
 
 use super::Deployment;
@@ -115,9 +116,10 @@ impl Opener<'_> {
     async fn subtask(&self, seat: Seat<'_>, name: String) -> Result<Opened> {
         let Seat { place, ends, operators: metrics, subtask, checkpoints, markers, completed } = seat;
         let range = HashRange::of_subtask(place.index, place.count);
-        let mut stages = self.restorer.stages(place.chain, range, &metrics).await?;
+        let functions = self.deployment.functions_of_subtask()?;
+        let mut stages = self.restorer.stages(place.chain, range, &metrics, &functions).await?;
         for stage in &mut stages {
-            stage.lookup = self.lookup(&place, stage.uid.clone()).await?;
+            stage.lookup = self.lookup(&place, stage.uid.clone(), &functions).await?;
         }
         let chain = OperatorChain::new(stages, usize::from(place.is_source()));
         let sink = self.sink(&place, metrics.last()).await?;
@@ -132,7 +134,8 @@ impl Opener<'_> {
             OperatorSpec::Source(spec) => {
                 let reports = ends.report.ok_or_else(|| Error::internal("a source is behind no discovery"))?;
                 let metrics = metrics[0].clone();
-                let parts = Source { discovery: ends.gate, reports, chain, outputs, metrics, checkpoints, completed };
+                let discovery = ends.gate;
+                let parts = Source { discovery, reports, chain, outputs, metrics, checkpoints, completed, functions };
                 let source = self.source(&place, spec, parts).await?;
                 return Ok(self.framed(&place, name, subtask, source.run()));
             }
@@ -168,7 +171,7 @@ impl Opener<'_> {
     }
 
     /// What the operator of that node looks rows up in.
-    async fn lookup(&self, place: &Place<'_>, uid: OperatorUid) -> Result<Option<Lookup>> {
+    async fn lookup(&self, place: &Place<'_>, uid: OperatorUid, functions: &Arc<Functions>) -> Result<Option<Lookup>> {
         let mut nodes = place.chain.nodes.iter().map(|id| place.graph.node(*id));
         let node = nodes.find(|node| node.uid == uid);
         let Some(OperatorSpec::LookupJoin(spec)) = node.map(|node| &node.spec.operator) else { return Ok(None) };
@@ -179,7 +182,7 @@ impl Opener<'_> {
             attempt: self.deployment.attempt,
         };
         let table = self.connector(table)?.open_lookup(table, context).await?;
-        let side = LookupSide::new(spec.clone(), self.deployment.functions.clone());
+        let side = LookupSide::new(spec.clone(), functions.clone());
         Ok(Some(Lookup::new(table, side, self.deployment.blocking.clone())))
     }
 
@@ -247,7 +250,7 @@ impl Opener<'_> {
             discovery: parts.discovery,
             reports: parts.reports,
             source,
-            scan: Scan::new(spec, node.spec.schema.clone(), &self.deployment.functions)?,
+            scan: Scan::new(spec, node.spec.schema.clone(), &parts.functions)?,
             limit: spec.rows_per_second.map(|limit| RateLimit::new(limit, place.count)),
             watermarks,
             listened: Duration::ZERO,
@@ -302,6 +305,7 @@ struct Source {
     metrics: Arc<OperatorMetrics>,
     checkpoints: Arc<CheckpointMetrics>,
     completed: watch::Receiver<Epoch>,
+    functions: Arc<Functions>,
 }
 
 /// What an error of a subtask, and a log event of it, says of where it happened.

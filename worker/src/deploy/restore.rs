@@ -28,7 +28,6 @@ pub struct Restorer {
 
 struct Shared {
     graph: Arc<JobGraph>,
-    functions: Arc<Functions>,
     checkpoint: Option<Checkpoint>,
     /// Where state is that is not in memory; `None`: all of it is.
     outside: Option<Outside>,
@@ -104,7 +103,7 @@ impl Restorer {
         let outside = budget.map(outside).transpose()?;
         let checkpoint =
             manifest.map(|manifest| Checkpoint::planned(&graph, &functions, manifest, storage)).transpose()?;
-        Ok(Self { shared: Arc::new(Shared { graph, functions, checkpoint, outside }), blocking })
+        Ok(Self { shared: Arc::new(Shared { graph, checkpoint, outside }), blocking })
     }
 
     /// What is behind operators whose state is only partly in memory, once they are restored.
@@ -139,18 +138,20 @@ impl Restorer {
         blocking::run(&self.blocking, move || shared.rows(&uid, &declared, decode)).await
     }
 
-    /// The operators of `chain`, restored to the keys in `range` and open. Sources and sinks are not among them.
+    /// The operators of `chain`, restored to the keys in `range` and open, with what they may call. Sources and sinks are not among them.
     pub async fn stages(
         &self,
         chain: &Chain,
         range: HashRange,
         metrics: &[Arc<OperatorMetrics>],
+        functions: &Arc<Functions>,
     ) -> Result<Vec<Stage>> {
         let (shared, nodes, metrics) = (self.shared.clone(), chain.nodes.clone(), metrics.to_vec());
+        let functions = functions.clone();
         blocking::run(&self.blocking, move || {
             let operators = nodes.iter().zip(metrics);
             let operators = operators.filter(|(id, _)| is_operator(&shared.graph.node(**id).spec.operator));
-            operators.map(|(id, metrics)| stage(&shared, *id, range, metrics)).collect()
+            operators.map(|(id, metrics)| stage(&shared, *id, range, metrics, &functions)).collect()
         })
         .await
     }
@@ -195,8 +196,8 @@ impl Shared {
     }
 
     /// The operator of a node as it is when it was just made.
-    fn operator(&self, id: NodeId) -> Result<Box<dyn Operator>> {
-        weir_operators::build(&self.graph.node(id).spec, &self.graph.inputs_of(id)?, &self.functions)
+    fn operator(&self, id: NodeId, functions: &Functions) -> Result<Box<dyn Operator>> {
+        weir_operators::build(&self.graph.node(id).spec, &self.graph.inputs_of(id)?, functions)
     }
 
     /// Loads all that the checkpoint holds of an operator's keys in `range`.
@@ -227,9 +228,15 @@ impl Outside {
 }
 
 /// The operator of a node, restored to the keys in `range` and open.
-fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<OperatorMetrics>) -> Result<Stage> {
+fn stage(
+    shared: &Arc<Shared>,
+    id: NodeId,
+    range: HashRange,
+    metrics: Arc<OperatorMetrics>,
+    functions: &Arc<Functions>,
+) -> Result<Stage> {
     let node = shared.graph.node(id);
-    let mut operator = shared.operator(id)?;
+    let mut operator = shared.operator(id, functions)?;
     let tables = operator.tables();
     let watermark = shared.watermark(&node.uid);
     let state = shared.state(&node.uid).map(|(state, _)| state);
@@ -237,7 +244,7 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
     operator.open(&OpenContext { range, watermark, restored: state.is_some(), has_expired })?;
     let partial = match &shared.outside {
         Some(outside) if may_be_partial(&node.spec.operator, &tables) => {
-            Some(partial(shared, outside, id, range, &tables)?)
+            Some(partial((shared, outside), id, range, &tables, functions)?)
         }
         _ => None,
     };
@@ -265,11 +272,11 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
 
 /// What an operator needs that starts with nothing in memory.
 fn partial(
-    shared: &Arc<Shared>,
-    outside: &Outside,
+    (shared, outside): (&Arc<Shared>, &Outside),
     id: NodeId,
     range: HashRange,
     tables: &[TableSchema],
+    functions: &Arc<Functions>,
 ) -> Result<PartialState> {
     let uid = &shared.graph.node(id).uid;
     let mut stores = outside.stores();
@@ -283,7 +290,7 @@ fn partial(
             stores.entry(uid.clone()).or_insert(Arc::new(store)).clone()
         }
     };
-    let owner = shared.clone();
-    let twin = Arc::new(move || owner.operator(id));
+    let (owner, functions) = (shared.clone(), functions.clone());
+    let twin = Arc::new(move || owner.operator(id, &functions));
     Ok(PartialState::new(store, outside.blocking.clone(), twin, tables.len(), range, outside.budget))
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use weir_core::Error;
-use weir_core::plugin::{Artifact, Plugin};
+use weir_core::plugin::{Artifact, Plugin, Plugins};
 
 use super::*;
 
@@ -54,7 +54,7 @@ async fn plugins_are_given_up_before_operators_are_dropped_if_a_part_cannot_be_o
         .boxed(),
         async { Err(Error::environment("there is no such file")) }.boxed(),
     ];
-    assert!(open_all(opening, HeldPlugins(plugins.clone())).await.is_err());
+    assert!(open_all(opening, HeldPlugins::new(plugins.clone())).await.is_err());
 }
 
 #[tokio::test]
@@ -62,13 +62,13 @@ async fn plugins_are_given_up_before_operators_are_dropped_if_nobody_waits_for_a
     let plugins = Arc::new(GivenUp::default());
     let subtask = opened(&plugins);
     let opening: Vec<Opening> = vec![async { Ok(subtask) }.boxed(), std::future::pending().boxed()];
-    assert!(open_all(opening, HeldPlugins(plugins.clone())).now_or_never().is_none());
+    assert!(open_all(opening, HeldPlugins::new(plugins.clone())).now_or_never().is_none());
     assert!(plugins.0.load(Ordering::SeqCst));
     // If all goes well they are held, until nobody has them any more.
     let plugins = Arc::new(GivenUp::default());
     let subtask = opened(&plugins);
     let opening: Vec<Opening> = vec![async { Ok(subtask) }.boxed()];
-    let (held, subtasks) = open_all(opening, HeldPlugins(plugins.clone())).await.ok().unwrap();
+    let (held, subtasks) = open_all(opening, HeldPlugins::new(plugins.clone())).await.ok().unwrap();
     assert!(!plugins.0.load(Ordering::SeqCst));
     drop(held);
     drop(subtasks);

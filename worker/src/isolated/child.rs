@@ -1,4 +1,9 @@
 //! What the child does: `weir host-plugin`. One thread carries out calls, another one makes captured rows; both end with their sockets.
+//!
+//! - `functions`, `tables`: calls that are about no operator
+
+mod functions;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,6 +22,8 @@ use weir_core::{Batch, CapturedRows, Collector, Error, Operator, OutputPort, Out
 use weir_plugin_abi::ErrorText;
 use weir_plugin_abi::host::{Loaded, load, take_sockets};
 
+use self::functions::Functions;
+use self::tables::Tables;
 use super::operator::{of_hashes, with_columns};
 use super::protocol::{Bound, Call, Captured, Kept, Later, Reply};
 use super::wire::{self, Receiver, Sender};
@@ -36,14 +43,22 @@ pub fn serve(file: &Path, parent: u32, memory_limit: Option<u64>) -> Result<()> 
     let (later_sender, later_receiver) = wire::split(&Arc::new(later));
     let beside =
         Arc::new(Beside { sender: Mutex::new(later_sender), captured: Mutex::default(), told: AtomicBool::new(false) });
-    let mut host = Host { plugin: loaded, operator: None, out: Collector::new(0), sender, beside: beside.clone() };
+    let mut host = Host {
+        plugin: loaded,
+        operator: None,
+        functions: Functions::default(),
+        tables: Tables::default(),
+        out: Collector::new(0),
+        sender,
+        beside: beside.clone(),
+    };
     // Nobody waits for the thread: the process ends when this function returns, whatever the reason. The parent waits for one of the two.
     std::thread::Builder::new()
         .name("weir-captured".into())
         .spawn(move || serve_beside(&beside, later_receiver))
         .map_err(|error| Error::environment("a thread cannot be started").with_source(error))?;
     while let Some((call, rows)) = receiver.receive()? {
-        host.perform(call, rows)?;
+        host.perform(call, rows, &mut receiver)?;
     }
     Ok(())
 }
@@ -87,27 +102,28 @@ fn limit_memory(bytes: u64) -> Result<()> {
         .map_err(|error| Error::environment("the memory of a plugin's process cannot be limited").with_source(error))
 }
 
-/// The plugin, and its operator.
+/// The plugin, and what was made of it.
 struct Host {
     /// Why it cannot be loaded is told whoever asks for its operators.
     plugin: Result<Loaded>,
     operator: Option<Box<dyn Operator>>,
+    functions: Functions,
+    tables: Tables,
     out: Collector,
     sender: Sender,
     beside: Arc<Beside>,
 }
 
 impl Host {
-    fn perform(&mut self, call: Call, rows: Option<Batch>) -> Result<()> {
+    fn perform(&mut self, call: Call, rows: Option<Batch>, receiver: &mut Receiver) -> Result<()> {
         match call {
             Call::Make(request) => {
-                let made = match &self.plugin {
-                    Ok(plugin) => plugin.operator(&request),
-                    Err(error) => Err(ErrorText::from(error).into()),
-                };
+                let made = self.plugin().and_then(|plugin| plugin.operator(&request));
                 let tables = made.map(|operator| self.operator.insert(operator).tables());
                 self.reply(tables)
             }
+            Call::Function(call) => self.function(call, rows),
+            Call::Table(call) => self.table(call, receiver),
             Call::Open(context) => self.answer(|operator, _| operator.open(&context)),
             Call::Load { table } => self.answer(|operator, _| {
                 let mut rows = given(rows)?.into_appended()?;
@@ -169,10 +185,16 @@ impl Host {
             }
             Call::Drop => {
                 self.operator = None;
+                self.functions = Functions::default();
+                self.tables = Tables::default();
                 self.beside.told.store(false, Ordering::SeqCst);
                 self.reply(Ok(()))
             }
         }
+    }
+
+    fn plugin(&self) -> Result<&Loaded> {
+        self.plugin.as_ref().map_err(functions::told)
     }
 
     /// Calls the operator at a processing time.

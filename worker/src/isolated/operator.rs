@@ -12,9 +12,10 @@ use weir_core::{
     TableSchema,
 };
 
+use super::lease::{Lease, Outcome};
 use super::protocol::{Bound, Call, Captured};
+use super::waiting;
 use super::wire::Rows;
-use super::{GRACE, Lease, Outcome, waiting};
 
 /// The stream of the wire that rows of this input, or of this table, belong to.
 fn of_input(ordinal: usize) -> u32 {
@@ -84,16 +85,8 @@ impl IsolatedOperator {
 
 impl Drop for IsolatedOperator {
     fn drop(&mut self) {
-        let child = self.lease.child();
-        child.later.wake(None);
-        if child.patience(Some(GRACE)).is_err() {
-            return;
-        }
-        // One that cannot drop its operator has no other.
-        let dropped = waiting(|| self.lease.call::<()>(&Call::Drop, None, &mut |_, _| ()));
-        if dropped.is_ok() && child.patience(None).is_ok() {
-            child.is_idle.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
+        self.lease.child().later.wake(None);
+        self.lease.end(&Call::Drop);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Both are the same program, so there are no versions of it.
 
 use serde::{Deserialize, Serialize};
-use weir_core::plugin::OperatorRequest;
+use weir_core::plugin::{OperatorRequest, PluginCommit, TableRequest};
 use weir_core::{EventTime, OpenContext, OutputPort, Outstanding};
 use weir_plugin_abi::ErrorText;
 
@@ -52,8 +52,79 @@ pub enum Call {
     Flush { now: i64 },
     /// `Operator::capture`. Answered with what was [`Captured`] of each table.
     Capture,
-    /// The operator is dropped.
+    /// About functions.
+    Function(FunctionCall),
+    /// About a source or a sink.
+    Table(TableCall),
+    /// The operator, and whatever else was made, is dropped.
     Drop,
+}
+
+/// What is asked of functions. Their numbers are those of [`FunctionCall::Find`].
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FunctionCall {
+    /// `Plugin::function`. Answered with the number of the function, and its signature.
+    Find(String),
+    /// `ScalarFunction::call`. With the arguments, unless there are none; the results are emitted.
+    Call {
+        function: u32,
+        /// Rows that there are, also without arguments.
+        rows: usize,
+    },
+    /// `AggregateGroup::update` of groups, which begin with it. With the arguments, and behind them the number of the group; rows of one
+    /// stand together. Answered with the bytes that each group has then.
+    Update(u32),
+    /// `AggregateGroup::merge`, in the same way. With the states.
+    Merge(u32),
+    /// `AggregateGroup::result` or `state` of groups. Those of the first are emitted, at least, and of as many others as can be told well.
+    Values {
+        function: u32,
+        /// Results, not states.
+        results: bool,
+        groups: Vec<u64>,
+    },
+    /// Groups are dropped.
+    Forget { function: u32, groups: Vec<u64> },
+}
+
+/// What is asked of sources and sinks. What is made is answered with a number, by which it is called.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum TableCall {
+    /// `Plugin::source`.
+    Source(TableRequest),
+    /// `PluginSource::splits`.
+    Splits(u64),
+    /// `PluginSource::open`.
+    Open { source: u64, split: String, position: Option<String> },
+    /// `PluginReader::read`. Rows are emitted; answered with where the reader [stands](Stand).
+    Read { reader: u64, most: usize },
+    /// `Plugin::sink`.
+    Sink(TableRequest),
+    /// `PluginSink::commit`. Rows are [asked for](Reply::Wanted).
+    Commit { sink: u64, commit: PluginCommit },
+    /// `PluginSink::last_epoch`.
+    LastEpoch { sink: u64, writer: String },
+    /// It is dropped.
+    End(u64),
+}
+
+/// Where a reader stands behind what it has read.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stand {
+    pub position: String,
+    pub time: Option<EventTime>,
+    pub is_end: bool,
+}
+
+/// What is said to a process that has asked for rows.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Given {
+    /// With rows.
+    Rows,
+    /// There are no more.
+    End,
+    /// They could not be had.
+    Failed(ErrorText),
 }
 
 /// A time by which rows of a table are told apart.
@@ -64,11 +135,13 @@ pub enum Bound {
     Settled,
 }
 
-/// What comes back of a call: rows that were emitted, in order, and then one of the others.
+/// What comes back of a call: rows that were emitted, in order, or asked for, and then one of the others.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply<T> {
     /// With rows.
     Emitted(OutputPort),
+    /// Rows are asked for: a [`Given`] is next.
+    Wanted,
     /// It has succeeded.
     Done {
         value: T,

@@ -132,9 +132,9 @@ impl AgentLoop {
             }
             Effect::Completed { job, attempt, epoch } => self.completed(job, attempt, epoch),
             Effect::Close { job, attempt } => self.close(job, attempt),
-            Effect::Commit { job, storage, checkpoint } => {
-                let epoch = checkpoint.epoch;
-                let committed = self.errands().commit(storage, checkpoint);
+            Effect::Commit { job, order } => {
+                let epoch = order.checkpoint.epoch;
+                let committed = self.errands().commit(order);
                 self.errand(committed, move |result| {
                     if let Err(error) = &result {
                         warn!(%job, %epoch, "a checkpoint could not be committed: {}", error.report());

@@ -10,7 +10,8 @@ use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use weir_connectors::plugin::{JobConnectors, PluginTables};
-use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, Marker, Result, WorkerId};
+use weir_core::plugin::Plugins;
+use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, JobGraph, Marker, Result, WorkerId};
 use weir_functions::Functions;
 use weir_monitoring::Spans;
 use weir_proto::control::{CheckpointRef, Deploy, VertexFigures};
@@ -21,7 +22,7 @@ use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
 use crate::metrics::{AttemptTraces, RunningJobs};
 use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
-use crate::plugins::PluginFiles;
+use crate::plugins::{HeldPlugins, PluginFiles};
 use crate::{Command, Deployment, ExchangeLimits, JobHandle, OpenedJob, Part, WorkerEvent};
 
 /// Opens parts of attempts.
@@ -154,17 +155,18 @@ impl Engine for JobEngine {
         })
         .await?;
         let position = deploy.placement.position(worker).unwrap_or_default();
-        let plugins = Arc::new(plugins);
+        let plugins: Arc<dyn Plugins> = Arc::new(plugins);
         let tables = PluginTables::new(plugins.clone()).of_job(&deploy.graph);
+        let functions = match deploy.graph.artifacts().is_empty() {
+            true => functions.clone(),
+            false => bound(functions, &deploy.graph, plugins, blocking).await?,
+        };
         let opened = crate::open(Deployment {
             job: deploy.job,
             identity: deploy.identity,
             graph: deploy.graph.clone(),
             connectors: Arc::new(JobConnectors::new(connectors.clone(), tables)),
-            functions: match deploy.graph.artifacts().is_empty() {
-                true => functions.clone(),
-                false => Arc::new(functions.of_job(&deploy.graph, plugins)?),
-            },
+            functions,
             part,
             part_name: format!("worker-{position}"),
             attempt: deploy.attempt,
@@ -193,6 +195,23 @@ impl Engine for JobEngine {
         self.config.running.add(deploy.job, &deploy.name, deploy.attempt, opened.metrics());
         Ok(Box::new(opened))
     }
+}
+
+/// What a job may call. To find it takes a process to start where plugins are isolated, and may take for ever.
+async fn bound(
+    functions: &Arc<Functions>,
+    graph: &Arc<JobGraph>,
+    plugins: Arc<dyn Plugins>,
+    blocking: &Arc<dyn Blocking>,
+) -> Result<Arc<Functions>> {
+    let held = HeldPlugins::new(plugins.clone());
+    let find = {
+        let (functions, graph) = (functions.clone(), graph.clone());
+        move || functions.of_job(&graph, plugins).map(Arc::new)
+    };
+    let functions = if graph.isolation().is_none() { find()? } else { blocking::run(blocking, find).await? };
+    held.release();
+    Ok(functions)
 }
 
 impl OpenPart for OpenedJob {

@@ -16,10 +16,10 @@ use weir_functions::Functions;
 use weir_proto::control::{AuditFindings, AuditOrder, CheckpointRef, Failure, Leftovers, StoragePlace};
 use weir_state::{Manifest, MergedRuns, SinkCommittables, Storage, Storages, compaction};
 
-use crate::agent::failure;
+use crate::agent::{CommitOrder, failure};
 use crate::blocking::{self, Blocking};
 use crate::commit::Committer;
-use crate::plugins::{JobPlugins, PluginFiles};
+use crate::plugins::{HeldPlugins, JobPlugins, PluginFiles};
 
 /// How long systems are waited for that an audit asks. The leader waits a little longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,17 +46,19 @@ impl Errands {
     ///
     /// # Errors
     /// If one could not.
-    pub async fn commit(self, place: StoragePlace, checkpoint: CheckpointRef) -> Result<()> {
-        let CheckpointRef { manifest, epoch } = checkpoint;
+    pub async fn commit(self, order: CommitOrder) -> Result<()> {
+        let CommitOrder { storage: place, checkpoint: CheckpointRef { manifest, epoch }, isolation } = order;
         let Self { storages, connectors, plugins, blocking, .. } = self;
         let (storage, manifest, plugins) = blocking::run(&blocking, move || {
             let storage = storages.open(&place.url)?;
             let manifest = Manifest::load(&*storage, &manifest, epoch)?;
-            let plugins = plugins.of_tables(manifest.committables.iter().map(|sink| &sink.table), &*storages)?;
+            let tables = manifest.committables.iter().map(|sink| &sink.table);
+            let plugins = plugins.of_tables(tables, isolation, &*storages)?;
             Ok((storage, manifest, plugins))
         })
         .await?;
-        let connectors = Arc::new(JobConnectors::new(connectors, PluginTables::new(Arc::new(plugins))));
+        let plugins = HeldPlugins::new(Arc::new(plugins));
+        let connectors = Arc::new(JobConnectors::new(connectors, PluginTables::new(plugins.shared())));
         Committer { connectors, blocking }.commit(&storage, &manifest).await
     }
 
@@ -90,12 +92,13 @@ impl Errands {
             let tables = look.sinks.iter().map(|(_, table)| table);
             let tables = tables.chain(prepared.sinks.iter().map(|sink| &sink.table));
             // One that is not there keeps nobody from hearing of the others, and is missed where its sink is asked.
-            let loaded = tables.filter_map(|table| plugins.of_tables([table], &*storages).ok());
+            let loaded = tables.filter_map(|table| plugins.of_tables([table], look.isolation, &*storages).ok());
             let plugins = loaded.fold(JobPlugins::default(), JobPlugins::and);
             Ok((prepared, plugins))
         });
         let (Prepared { unread, sinks: prepared }, plugins) = prepared.await?;
-        let connectors = JobConnectors::new(connectors, PluginTables::new(Arc::new(plugins)));
+        let plugins = HeldPlugins::new(Arc::new(plugins));
+        let connectors = JobConnectors::new(connectors, PluginTables::new(plugins.shared()));
         let audits: Vec<BoxFuture<'_, (usize, SinkFindings)>> = (order.sinks.iter().enumerate())
             .map(|(place, (uid, table))| {
                 let of_sink = prepared.iter().filter(|sink| sink.uid == *uid).collect();

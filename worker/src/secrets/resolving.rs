@@ -1,19 +1,13 @@
 //! Connectors as a worker sees them: each gets its table with the secrets in it, and its errors pass on without.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
 use weir_core::audit::{Audit, AuditedSink};
-use weir_core::connector::{
-    Boundedness, Commit, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, Succession,
-};
+use weir_core::connector::{Commit, Discard, DiscoveryContext, Role, SinkContext, SourceContext};
 use weir_core::lookup::LookupContext;
 use weir_core::{
-    ChangelogKind, Connector, ConnectorRegistry, Location, LookupTable, OperatorUid, Result, Sink, Source,
-    SplitDiscovery, TableSpec,
+    Connector, ConnectorRegistry, Location, LookupTable, OperatorUid, Result, Sink, Source, SplitDiscovery, TableSpec,
 };
 
 use super::Secrets;
@@ -67,57 +61,7 @@ impl Resolved {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Connector for Resolved {
-    fn name(&self) -> &'static str {
-        self.connector.name()
-    }
-
-    fn supports(&self, role: Role) -> bool {
-        self.connector.supports(role)
-    }
-
-    fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
-        self.connector.options(given)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        self.connector.settings()
-    }
-
-    fn staged_schema(&self, table: &TableSpec) -> SchemaRef {
-        self.connector.staged_schema(table)
-    }
-
-    fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {
-        self.connector.takes(table, stream)
-    }
-
-    fn changes_by_key(&self, table: &TableSpec) -> bool {
-        self.connector.changes_by_key(table)
-    }
-
-    fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
-        self.connector.check_stream(table, stream)
-    }
-
-    fn succession(&self, table: &TableSpec) -> Option<Succession> {
-        self.connector.succession(table)
-    }
-
-    fn holds_splits(&self) -> bool {
-        self.connector.holds_splits()
-    }
-
-    fn metadata_columns(&self) -> Vec<Field> {
-        self.connector.metadata_columns()
-    }
-
-    fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
-        self.connector.default_schema(options)
-    }
-
-    fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
-        self.connector.anchor(options, directory);
-    }
+    crate::forwarding::forwarded!();
 
     fn locations(&self, table: &TableSpec) -> Result<Vec<Location>> {
         let (table, secrets) = self.table(table)?;
@@ -126,10 +70,6 @@ impl Connector for Resolved {
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {
         self.connector.validate(table, role)
-    }
-
-    fn boundedness(&self, table: &TableSpec) -> Boundedness {
-        self.connector.boundedness(table)
     }
 
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {

@@ -35,21 +35,21 @@ fn is_there(child: &u32) -> bool {
 }
 
 /// A job beside the others in the same worker, in whose process its plugin runs.
-struct Neighbour {
+pub struct Neighbour {
     words: Words,
     said: usize,
-    worker: u32,
+    pub worker: u32,
 }
 
 impl Neighbour {
-    fn new(cluster: &Cluster) -> Self {
+    pub fn new(cluster: &Cluster) -> Self {
         let words = Words::new();
         submit(cluster, "neighbour", &words, &[]).code(0);
         Self { words, said: 0, worker: cluster.pid("w1") }
     }
 
     /// Its worker is the same process, and it counts another word in the same attempt.
-    fn goes_on(&mut self, cluster: &Cluster) {
+    pub fn goes_on(&mut self, cluster: &Cluster) {
         self.words.say(&format!("file-{}", self.said), &["word"]);
         self.said += 1;
         self.words.wait_for(self.said);
@@ -118,15 +118,20 @@ fn a_panic_is_the_plugins_own_mistake_there_too() {
 fn hanging(cluster: &Cluster, name: &str, words: &Words) -> Vec<u32> {
     let arguments = ["--parallelism", "8", "--isolation", "process", "--arg", "fault=loop"];
     submit(cluster, name, words, &arguments).code(0);
+    hanging_children(cluster, 4)
+}
+
+/// The processes of plugins of the first worker, of which so many hang.
+pub fn hanging_children(cluster: &Cluster, count: usize) -> Vec<u32> {
     // It takes a processor for longer than a process does that begins.
     let hangs = |child: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
         times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() > 60
     };
-    until("subtasks hang", || {
+    until("processes hang", || {
         let children = children_of(cluster.pid("w1"));
-        (children.iter().filter(|child| hangs(child)).count() >= 4).then_some(children)
+        (children.iter().filter(|child| hangs(child)).count() >= count).then_some(children)
     })
 }
 
@@ -221,18 +226,7 @@ fn isolation_stays_with_a_job_until_somebody_says_otherwise() {
     // The limit stays too if the other setting is said again.
     submit_file(&cluster, &next, "counts", &words, &["--isolation", "process"]).code(0).says(&["was submitted before"]);
     assert!(isolation().unwrap().ends_with("with 300 MiB each"), "{:?}", isolation());
-    // What cannot be isolated does not go on in that way.
-    let function = words.path("function.sql");
-    let script = "CREATE FUNCTION or_zero AS 'or_zero' USING ARTIFACT '{next}';
-         CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1');
-         CREATE TABLE nowhere (n BIGINT) WITH ('connector' = 'blackhole');
-         INSERT INTO nowhere SELECT or_zero(n) FROM numbers;";
-    std::fs::write(&function, script.replace("{next}", &next)).unwrap();
-    cluster
-        .weir(&["submit", &function.display().to_string(), "--name", "counts", "--detach"])
-        .code(2)
-        .says(&["a function of a plugin", "submit it with --isolation none"]);
-    // And that is another way to run it, which goes on with the state.
+    // In the worker is another way to run it, which goes on with the state.
     submit_file(&cluster, &next, "counts", &words, &["--isolation", "none"])
         .code(0)
         .says(&["goes on with these settings"]);
@@ -267,29 +261,22 @@ fn state_that_is_larger_than_memory_is_evicted_and_found_again() {
 }
 
 #[test]
-fn what_cannot_be_isolated_is_refused() {
-    let refused = |arguments: &[&str], says: &str| {
-        crate::weir::weir(arguments).code(2).says(&[
-            "'plugin.isolation' = 'process'",
-            says,
-            "operators of a plugin's file can be isolated",
-        ]);
-    };
+fn a_job_in_one_process_has_its_plugins_isolated_too() {
     let plugin = example("weir_test_plugin").display().to_string();
-    let script = format!(
-        "CREATE FUNCTION or_zero AS 'or_zero' USING ARTIFACT '{plugin}';\n\
-         SELECT or_zero(CAST(1 AS BIGINT));"
-    );
-    refused(&["run", "-e", &script, "--isolation", "process"], "function of a plugin");
-    let journal = example("journal").display().to_string();
-    let arguments = ["--arg", "server=127.0.0.1:1", "--arg", "folder=/tmp/nowhere", "--isolation", "process"];
-    refused(&[&["explain", &journal], &arguments[..]].concat(), "has a source or sink of a plugin");
+    let declared = |name: &str| format!("CREATE FUNCTION {name} AS '{name}' USING ARTIFACT '{plugin}';\n");
+    let run =
+        |script: &str, more: &[&str]| crate::weir::weir(&[&["run", "-q", "-o", "csv", "-e", script], more].concat());
+    let isolated = ["--isolation", "process"];
+    let script = format!("{}SELECT or_zero(CAST(NULL AS BIGINT)) AS n;", declared("or_zero"));
+    assert_eq!(run(&script, &isolated).code(0).out, "n\n0\n");
+    let script = format!("{}SELECT fault('abort') AS f;", declared("fault"));
+    run(&script, &isolated).code(4).says(&["has ended: signal 6 (SIGABRT"]);
     // What has no plugin has nothing to isolate.
-    crate::weir::weir(&["run", "-e", "SELECT 1", "--isolation", "process"]).code(0);
-    crate::weir::weir(&["run", "-e", "SELECT 1", "-D", "plugin.memory-limit=1 gb"])
+    run("SELECT 1", &isolated).code(0);
+    run("SELECT 1", &["-D", "plugin.memory-limit=1 gb"])
         .code(2)
         .says(&["plugins run in none of their own", "set 'plugin.isolation' = 'process' too"]);
-    crate::weir::weir(&["run", "-e", "SELECT 1", "--isolation", "thread"]).code(2).says(&["--isolation"]);
+    run("SELECT 1", &["--isolation", "thread"]).code(2).says(&["--isolation"]);
 }
 
 #[test]

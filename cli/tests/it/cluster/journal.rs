@@ -7,6 +7,15 @@ use crate::rust_jobs::example;
 
 #[test]
 fn a_job_with_a_source_and_a_sink_of_its_own_loses_workers_and_no_row() {
+    loses_no_row(&[]);
+}
+
+#[test]
+fn it_loses_none_either_where_they_are_isolated() {
+    loses_no_row(&["--isolation", "process"]);
+}
+
+fn loses_no_row(more: &[&str]) {
     const SHARDS: usize = 5;
     let mut cluster = Cluster::start(3, 1);
     cluster.start_worker("spare", 2);
@@ -15,7 +24,7 @@ fn a_job_with_a_source_and_a_sink_of_its_own_loses_workers_and_no_row() {
     let arguments = [format!("folder={}", folder.path().display()), format!("server={}", server.address())];
     let arguments = arguments.iter().flat_map(|argument| ["--arg", argument]);
     let submit = ["submit", &file, "--parallelism", "3", "--detach", "-D", "execution.checkpointing.interval=100ms"];
-    cluster.weir(&submit.into_iter().chain(arguments).collect::<Vec<_>>()).code(0);
+    cluster.weir(&submit.into_iter().chain(arguments).chain(more.iter().copied()).collect::<Vec<_>>()).code(0);
     let job = "weir-example-journal";
     for (round, worker) in ["w1", "w2", ""].into_iter().enumerate() {
         (0..SHARDS).for_each(|shard| server.add(shard, bookings(shard, round)));

@@ -13,6 +13,8 @@ mod examples;
 mod failures;
 mod files;
 mod functions;
+mod isolated_functions;
+mod isolated_tables;
 pub mod isolation;
 mod journal;
 mod leaders;

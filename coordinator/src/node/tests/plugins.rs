@@ -1,7 +1,9 @@
 //! Files of plugins that come and go.
 
 use super::*;
-use crate::access::tests::{graph_calling, graph_isolated};
+use weir_proto::version;
+
+use crate::access::tests::{graph_calling, graph_calling_isolated, graph_isolated};
 
 fn named(cluster: &mut Cluster, name: &str, graph: JobGraph) -> ClientRequest {
     let settings = cluster.settings(1000);
@@ -87,10 +89,16 @@ fn whoever_waits_for_files_to_be_deleted_is_told_when_another_leads() {
     assert!(told, "{effects:?}");
 }
 
-/// A worker of the version before plugins were isolated; it is as welcome as others.
-fn connect_old(cluster: &mut Cluster, session: u64, worker: &str) -> SessionId {
+/// Dataflows that isolate plugins, each with the last protocol in which workers did not do that: those that isolate operators alone know nothing
+/// of functions.
+fn isolated_and_too_old() -> [(JobGraph, u32); 2] {
+    [(graph_isolated(), version::ISOLATES - 1), (graph_calling_isolated(), version::ISOLATES)]
+}
+
+/// A worker of an earlier version; it is as welcome as others.
+fn connect_old(cluster: &mut Cluster, session: u64, worker: &str, protocol: u32) -> SessionId {
     let session = SessionId(session);
-    let old = Hello { protocol: weir_proto::version::ISOLATES - 1, ..hello(worker, 1, vec![]) };
+    let old = Hello { protocol, ..hello(worker, 1, vec![]) };
     cluster.step(Event::WorkerConnected(session, old));
     assert_eq!(cluster.heard(session), ["welcome"]);
     session
@@ -102,9 +110,15 @@ fn is_deployed(heard: &[String]) -> bool {
 
 #[test]
 fn a_job_that_isolates_its_plugins_runs_on_workers_that_do_and_waits_rather_than_on_older_ones() {
+    for (graph, too_old) in isolated_and_too_old() {
+        runs_on_workers_that_isolate(graph, too_old);
+    }
+}
+
+fn runs_on_workers_that_isolate(graph: JobGraph, too_old: u32) {
     let mut cluster = Cluster::new();
-    let (a, b) = (cluster.connect(1, "a", 1, vec![]), connect_old(&mut cluster, 2, "b"));
-    cluster.submit_graph(graph_isolated(), 4).unwrap();
+    let (a, b) = (cluster.connect(1, "a", 1, vec![]), connect_old(&mut cluster, 2, "b", too_old));
+    cluster.submit_graph(graph, 4).unwrap();
     cluster.pass(Duration::from_secs(4));
     assert!(!is_deployed(&cluster.heard(a)) && !is_deployed(&cluster.heard(b)));
     assert_eq!((cluster.job().attempt, &cluster.job().last_failure), (Attempt(0), &None), "it is not tried in vain");
@@ -124,9 +138,15 @@ fn a_job_that_isolates_its_plugins_runs_on_workers_that_do_and_waits_rather_than
 
 #[test]
 fn an_older_worker_gets_other_jobs_and_none_that_isolates_its_plugins() {
+    for (graph, too_old) in isolated_and_too_old() {
+        is_not_on_an_older_worker(graph, too_old);
+    }
+}
+
+fn is_not_on_an_older_worker(graph: JobGraph, too_old: u32) {
     let mut cluster = Cluster::new();
-    let (a, b) = (connect_old(&mut cluster, 1, "a"), cluster.connect(2, "b", 1, vec![]));
-    let isolated = named(&mut cluster, "isolated", graph_isolated());
+    let (a, b) = (connect_old(&mut cluster, 1, "a", too_old), cluster.connect(2, "b", 1, vec![]));
+    let isolated = named(&mut cluster, "isolated", graph);
     cluster.ask(isolated).unwrap();
     assert!(
         !is_deployed(&cluster.heard(a)) && is_deployed(&cluster.heard(b)),
@@ -135,4 +155,27 @@ fn an_older_worker_gets_other_jobs_and_none_that_isolates_its_plugins() {
     let plain = named(&mut cluster, "plain", JobGraph::new());
     cluster.ask(plain).unwrap();
     assert!(is_deployed(&cluster.heard(a)) && !is_deployed(&cluster.heard(b)));
+}
+
+#[test]
+fn no_worker_that_would_run_a_plugins_sink_in_its_own_process_commits_what_isolates_it() {
+    let mut cluster = Cluster::new();
+    let a = cluster.connect(1, "a", 1, vec![]);
+    cluster.submit_graph(graph_calling_isolated(), 2).unwrap();
+    cluster.phase(a, 1, AttemptPhase::Ready);
+    cluster.phase(a, 1, AttemptPhase::Running);
+    cluster.pass(Duration::from_secs(1));
+    cluster.report(a, 1);
+    assert!(cluster.heard(a).contains(&"commit 1".to_owned()));
+    // Whoever is left cannot do it.
+    cluster.step(Event::WorkerDisconnected(a));
+    let b = SessionId(2);
+    cluster.step(Event::WorkerConnected(b, Hello { protocol: version::ISOLATES, ..hello("b", 1, vec![]) }));
+    cluster.pass(Duration::from_secs(60));
+    let heard = cluster.heard(b);
+    assert!(!heard.iter().any(|said| said.starts_with("commit")), "{heard:?}");
+    let c = cluster.connect(3, "c", 1, vec![]);
+    cluster.pass(Duration::from_secs(60));
+    let heard = cluster.heard(c);
+    assert!(heard.iter().any(|said| said.starts_with("commit")), "{heard:?}");
 }

@@ -16,9 +16,11 @@ impl JobGraph {
     /// A user error if some of that code cannot run apart.
     pub fn isolate(&mut self, isolation: Isolation) -> Result<()> {
         if !isolation.is_none() {
-            if let Some(what) = self.stays_in_process() {
-                return Err(Error::user(format!("'plugin.isolation' = 'process': {what}"))
-                    .with_help("operators of a plugin's file can be isolated; leave the setting out for this job"));
+            if let Some(what) = self.linked() {
+                return Err(Error::user(format!(
+                    "'plugin.isolation' = 'process': the plugin of {what} is linked into the process of the job"
+                ))
+                .with_help("a plugin's file can be isolated; leave the setting out for this job"));
             }
             if self.artifacts().is_empty() {
                 return Ok(());
@@ -28,24 +30,23 @@ impl JobGraph {
         Ok(())
     }
 
-    /// What there is of plugins that is called in this process only.
-    fn stays_in_process(&self) -> Option<String> {
-        if let Some(function) = self.functions.first() {
-            let name = PluginFunction::name_in_sql(&function.name);
-            return Some(format!(
-                "the job calls `{name}`, a function of a plugin, which runs in the process of the job"
-            ));
+    /// Whether functions, sources or sinks of plugins run apart, beside operators or without any.
+    pub fn isolates_functions_or_tables(&self) -> bool {
+        let has_tables = || self.nodes.iter().any(|node| node.spec.operator.plugin_table().is_some());
+        !self.isolation.is_none() && (!self.functions.is_empty() || has_tables())
+    }
+
+    /// What there is of a plugin that is no file.
+    fn linked(&self) -> Option<String> {
+        if let Some(function) = self.functions.iter().find(|function| function.artifact.is_none()) {
+            return Some(format!("`{}`", PluginFunction::name_in_sql(&function.name)));
         }
         self.nodes.iter().find_map(|node| match &node.spec.operator {
-            OperatorSpec::Plugin(plugin) if plugin.artifact.is_none() => {
-                Some(format!("the plugin of `{}` is linked into the process of the job", plugin.operator))
+            OperatorSpec::Plugin(plugin) if plugin.artifact.is_none() => Some(format!("`{}`", plugin.operator)),
+            operator => {
+                let table = operator.plugin_table().filter(|table| table.artifact.is_none())?;
+                Some(format!("the table `{}`", table.table))
             }
-            operator => operator.plugin_table().map(|table| {
-                format!(
-                    "the table `{}` has a source or sink of a plugin, which runs in the process of the job",
-                    table.table
-                )
-            }),
         })
     }
 }

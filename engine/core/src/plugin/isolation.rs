@@ -9,7 +9,8 @@ pub enum Isolation {
     /// Nothing does. A panic is caught; what ends the process, such as a segmentation fault, ends all that runs in it.
     #[default]
     None,
-    /// Each operator of each subtask has a child process.
+    /// Child processes do: one for each operator of a subtask, for the functions that a subtask calls, for a thread that reads a source, and for a
+    /// commit of a sink.
     Process {
         /// Bytes that a plugin may allocate in such a process; `None`: as many as the system gives.
         #[serde(default)]

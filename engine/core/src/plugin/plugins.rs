@@ -14,6 +14,12 @@ pub trait Plugins: Send + Sync + fmt::Debug {
     /// An environment error if it is not here, a user error if it cannot be used.
     fn find(&self, artifact: Option<&Artifact>) -> Result<Arc<dyn Plugin>>;
 
+    /// The same plugins, as one subtask calls their functions; `None`: all subtasks may call the same ones. Where calls run outside of this process
+    /// they are one after the other, and subtasks would wait for each other.
+    fn of_subtask(&self) -> Option<Arc<dyn Plugins>> {
+        None
+    }
+
     /// Nobody waits for the job any more. Calls that are under way outside of this process end with an error, and none begins.
     fn give_up(&self) {}
 }

@@ -286,10 +286,10 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&["none", "process"]),
         default: Default::Value("none"),
         flag: Some("--isolation"),
-        doc: "Where the operators of a plugin run: in the process that runs the job, or, with 'process', in a child process for each of \
-              their subtasks. What ends such a process (an abort, a segmentation fault, no memory) fails the attempt of this job alone, \
-              with the reason, and a cluster starts the job again from its last checkpoint. Rows are copied into the child and back. Functions, sources and \
-              sinks of plugins cannot run there.",
+        doc: "Where the code of plugins runs: in the process that runs the job, or, with 'process', in child processes of it, one for each operator of a \
+              subtask, for the functions that a subtask calls, for each thread that reads a source, and for a commit of a sink. What ends such a process \
+              (an abort, a segmentation fault, no memory) fails the attempt of this job alone, with the reason, and a cluster starts the job again from its \
+              last checkpoint; a commit is tried again. Rows are copied into the child and back.",
     },
     Setting {
         key: PLUGIN_MEMORY_LIMIT,

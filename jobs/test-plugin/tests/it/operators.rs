@@ -9,9 +9,25 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use weir_core::plugin::{OperatorRequest, Plugin};
-use weir_core::{Batch, Collector, ErrorKind, EventTime, HashRange, OpenContext, OutputPort, Result};
+use weir_core::{Batch, Collector, ErrorKind, EventTime, HashRange, OpenContext, Operator, OutputPort, Result};
 
-use super::{count, count_input, plugin};
+use super::{count_input, count_output, plugin};
+
+/// The operator that counts, with what goes wrong in it.
+pub fn request(fault: &str) -> OperatorRequest {
+    OperatorRequest {
+        operator: "count".into(),
+        config: fault.as_bytes().to_vec(),
+        inputs: vec![count_input()],
+        keys: vec![Some(vec![0])],
+        output: count_output(),
+        side_outputs: vec![count_input()],
+    }
+}
+
+pub fn count(plugin: &dyn Plugin, fault: &str) -> Box<dyn Operator> {
+    plugin.operator(&request(fault)).unwrap()
+}
 
 pub fn words(words: &[Option<&str>]) -> Batch {
     let times = TimestampMillisecondArray::from_iter_values(0..words.len() as i64);

@@ -8,7 +8,8 @@ use weir_core::plugin::Plugin;
 use weir_core::{Collector, ErrorKind, EventTime};
 use weir_test_plugin::count_input;
 
-use super::{count, plugin};
+use super::operators::count;
+use super::plugin;
 
 #[test]
 fn a_panic_has_its_message_and_backtrace_and_the_plugin_lives_on() {

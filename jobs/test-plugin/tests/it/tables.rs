@@ -1,4 +1,4 @@
-//! Sources and sinks behind the boundary keep what those of the engine promise.
+//! Sources and sinks behind the boundary keep what those of the engine promise. Another crate has the same done in processes of their own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,29 +7,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use weir_connectors::conformance::{SinkUnderTest, SourceUnderTest, sink, source};
 use weir_connectors::plugin::PluginTables;
-use weir_core::connector::{AssignedSplit, SourceContext, SourceEvent};
 use weir_core::plugin::{Linked, PLUGIN_CONNECTOR, Plugin, PluginCommit, PluginTable, PluginTableKind, TableRequest};
-use weir_core::{Connector, ErrorKind, Split, TableSpec};
-use weir_plugin_abi::host::load;
-use weir_test_plugin::{file, table_columns};
+use weir_core::{Connector, ErrorKind, TableSpec};
 
-fn table(name: &str, kind: PluginTableKind, folder: &Path) -> TableSpec {
+use super::{plugin, table_columns};
+
+pub fn table(name: &str, kind: PluginTableKind, folder: &Path) -> TableSpec {
     let config = folder.display().to_string().into_bytes();
     let plugin = PluginTable { artifact: None, table: name.into(), config, kind };
     let options = BTreeMap::new();
     TableSpec { plugin: Some(Box::new(plugin)), ..TableSpec::new(name, PLUGIN_CONNECTOR, options, table_columns()) }
 }
 
-/// Another process has loaded the file anew.
-fn process(path: &Path) -> Arc<dyn Connector> {
-    Arc::new(PluginTables::new(Arc::new(Linked(Arc::new(load(path).unwrap())))))
+pub fn connector(plugin: Arc<dyn Plugin>) -> Arc<dyn Connector> {
+    Arc::new(PluginTables::new(Arc::new(Linked(plugin))))
 }
 
 struct Tables(PathBuf);
 
 impl SourceUnderTest for Tables {
     fn process(&self) -> Arc<dyn Connector> {
-        process(&file())
+        connector(Arc::new(plugin()))
     }
 
     fn table(&self) -> TableSpec {
@@ -44,7 +42,7 @@ impl SourceUnderTest for Tables {
 #[async_trait]
 impl SinkUnderTest for Tables {
     fn process(&self) -> Arc<dyn Connector> {
-        process(&file())
+        connector(Arc::new(plugin()))
     }
 
     fn table(&self) -> TableSpec {
@@ -84,7 +82,7 @@ fn request(table: &str) -> TableRequest {
 
 #[test]
 fn what_is_said_on_the_other_side_arrives_as_it_is() {
-    let plugin = load(&file()).unwrap();
+    let plugin = plugin();
     let Err(none) = plugin.source(&request("nothing")) else { panic!("it is there") };
     assert_eq!(none.report(), "there is no source `nothing`\n  help: read `numbers`");
     let mut source = plugin.source(&request("broken")).unwrap();
@@ -109,36 +107,4 @@ fn what_is_said_on_the_other_side_arrives_as_it_is() {
     let torn = &mut || Err(weir_core::Error::data("torn"));
     let error = sink.commit(&PluginCommit { writer: "a".into(), epoch: 1 }, torn).unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Data, "torn"));
-}
-
-/// The threads of a source leave values behind whose destructors are in the file.
-#[tokio::test]
-async fn a_file_whose_source_was_read_is_unloaded() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().canonicalize().unwrap().join("plugin.so");
-    std::fs::copy(file(), &path).unwrap();
-    let is_loaded = || std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap());
-    let table = table("numbers", PluginTableKind::Source { bounded: true }, directory.path());
-    let context = SourceContext { subtask: 0, parallelism: 1, batch_rows: 5 };
-    let mut source = process(&path).open_source(&table, context).await.unwrap();
-    let split = |number: i32| {
-        let name: Arc<str> = number.to_string().into();
-        AssignedSplit { split: Split { sequence: name.clone(), name, description: String::new() }, position: None }
-    };
-    source.assign((0..10).map(split).collect()).unwrap();
-    let mut kept = Vec::new();
-    for _ in 0..5 {
-        if let SourceEvent::Rows { records, .. } = source.next().await.unwrap() {
-            kept.push(records);
-        }
-    }
-    drop(source);
-    assert!(is_loaded(), "its rows are still here");
-    drop(kept);
-    let gone = async {
-        while is_loaded() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("it stays loaded");
 }

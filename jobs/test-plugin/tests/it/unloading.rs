@@ -4,11 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMillisecondArray};
-use weir_core::{Collector, OutputPort};
+use weir_core::connector::{AssignedSplit, SourceContext, SourceEvent};
+use weir_core::plugin::PluginTableKind;
+use weir_core::{Collector, OutputPort, Split};
 use weir_plugin_abi::host::load;
 use weir_test_plugin::{count_input, file};
 
-use super::count;
+use super::operators::count;
+use super::tables::{connector, table};
 
 fn is_loaded(path: &Path) -> bool {
     std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap())
@@ -72,4 +75,36 @@ fn cycles(times: usize) {
     let grown = mappings().saturating_sub(mapped);
     assert!(grown < 100, "{times} cycles have left {grown} mappings");
     assert!(!is_loaded(&path));
+}
+
+/// The threads of a source leave values behind whose destructors are in the file.
+#[tokio::test]
+async fn a_file_whose_source_was_read_is_unloaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().canonicalize().unwrap().join("plugin.so");
+    std::fs::copy(file(), &path).unwrap();
+    let is_loaded = || is_loaded(&path);
+    let table = table("numbers", PluginTableKind::Source { bounded: true }, directory.path());
+    let context = SourceContext { subtask: 0, parallelism: 1, batch_rows: 5 };
+    let mut source = connector(Arc::new(load(&path).unwrap())).open_source(&table, context).await.unwrap();
+    let split = |number: i32| {
+        let name: Arc<str> = number.to_string().into();
+        AssignedSplit { split: Split { sequence: name.clone(), name, description: String::new() }, position: None }
+    };
+    source.assign((0..10).map(split).collect()).unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..5 {
+        if let SourceEvent::Rows { records, .. } = source.next().await.unwrap() {
+            kept.push(records);
+        }
+    }
+    drop(source);
+    assert!(is_loaded(), "its rows are still here");
+    drop(kept);
+    let gone = async {
+        while is_loaded() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("it stays loaded");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, Schema};
 use weir_core::audit::{AuditedEpoch, AuditedSink, Found};
-use weir_core::plugin::ArtifactHash;
+use weir_core::plugin::{ArtifactHash, Isolation};
 use weir_core::{
     Attempt, CalcSpec, CoordinatorId, Edge, Epoch, ErrorKind, EventTime, Exchange, Expr, Incarnation, JobGraph, JobId,
     JobIdentity, Marker, MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, PlacedWorker, Placement,
@@ -536,11 +536,14 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         storage: storage.clone(),
         checkpoints: vec![checkpoint.clone()],
         sinks: leftovers.sinks.clone(),
+        isolation: Isolation::None,
     };
     let (graph, storage_of_job) = (Arc::new(graph()), storage.clone());
     let comparison =
         StateComparison { graph, storage: storage_of_job, checkpoint: Some(checkpoint.clone()), running: None };
     let running = StateComparison { checkpoint: None, running: Some(comparison.graph.clone()), ..comparison.clone() };
+    let commit =
+        |isolation| ToWorker::Commit { job, storage: storage.clone(), checkpoint: checkpoint.clone(), isolation };
     let welcome = Welcome {
         cluster: "weir-0a1b".into(),
         term: 5,
@@ -560,8 +563,9 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         ("marker", ToWorker::Marker { job, attempt, epoch, kind: MarkerKind::Stop }),
         ("completed", ToWorker::Completed { job, attempt, epoch }),
         ("cancel", ToWorker::Cancel { job, attempt }),
-        ("commit", ToWorker::Commit { job, storage: storage.clone(), checkpoint: checkpoint.clone() }),
-        ("merge", ToWorker::Merge { job, attempt, storage, checkpoint }),
+        ("commit", commit(Isolation::None)),
+        ("commit-isolated", commit(Isolation::Process { memory_limit: Some(1 << 30) })),
+        ("merge", ToWorker::Merge { job, attempt, storage: storage.clone(), checkpoint: checkpoint.clone() }),
         ("audit", ToWorker::Audit { id: 11, order: Arc::new(order) }),
         ("compare-state", ToWorker::CompareState { id: 11, order: Arc::new(comparison.clone()) }),
         ("compare-state-running", ToWorker::CompareState { id: 11, order: Arc::new(running) }),

@@ -6,6 +6,7 @@ mod protocol;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_core::plugin::Isolation;
 use weir_core::{
     Attempt, Epoch, ErrorKind, Incarnation, JobGraph, JobId, JobIdentity, MarkerKind, PlacedWorker, Placement, WorkerId,
 };
@@ -107,7 +108,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Marker { job, attempt, marker } => format!("marker {job}/{attempt} {:?} {}", marker.kind, marker.epoch),
         Effect::Completed { job, attempt, epoch } => format!("completed {job}/{attempt} {epoch}"),
         Effect::Close { job, attempt } => format!("close {job}/{attempt}"),
-        Effect::Commit { job, checkpoint, .. } => format!("commit {job} at {}", checkpoint.epoch),
+        Effect::Commit { job, order } => format!("commit {job} at {}", order.checkpoint.epoch),
         Effect::Merge { job, attempt, checkpoint, .. } => format!("merge {job}/{attempt} at {}", checkpoint.epoch),
         Effect::Discard(leftovers) => format!("discard {}", leftovers.identity),
         Effect::Audit { id, .. } => format!("audit {id}"),
@@ -209,7 +210,8 @@ fn cancel(job: u64, attempt: u64) -> ToWorker {
 }
 
 fn commit(job: u64, epoch: u64) -> ToWorker {
-    ToWorker::Commit { job: JobId(job), storage: place(), checkpoint: checkpoint(epoch) }
+    let isolation = Isolation::None;
+    ToWorker::Commit { job: JobId(job), storage: place(), checkpoint: checkpoint(epoch), isolation }
 }
 
 fn merge(job: u64, attempt: u64, epoch: u64) -> ToWorker {

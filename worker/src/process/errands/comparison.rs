@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_core::plugin::Plugins;
 use weir_core::{Error, JobGraph, Result};
 use weir_functions::Functions;
 use weir_proto::control::{CheckpointRef, Misfits, StateComparison};
@@ -12,8 +11,8 @@ use weir_state::{KeptState, Manifest, RestorePlan, Storages, plan_restore};
 
 use super::Errands;
 use crate::blocking;
-use crate::deploy::{HeldPlugins, kept_states};
-use crate::plugins::{JobPlugins, PluginFiles};
+use crate::deploy::kept_states;
+use crate::plugins::{HeldPlugins, JobPlugins, PluginFiles};
 
 /// How long the code of a plugin may take to make its operators. The leader waits a little longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,7 +64,7 @@ impl Version {
 
     /// For whoever waits: calls that do not return end when nobody does any more.
     fn held(&self) -> HeldPlugins {
-        HeldPlugins(self.plugins.clone() as Arc<dyn Plugins>)
+        HeldPlugins::new(self.plugins.clone())
     }
 
     fn keeps(&self, functions: &Functions) -> Result<Vec<KeptState>> {

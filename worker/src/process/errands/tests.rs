@@ -6,6 +6,7 @@ use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use weir_core::audit::{AuditedEpoch, Found};
 use weir_core::connector::{Boundedness, OptionInfo, Role};
+use weir_core::plugin::Isolation;
 use weir_core::{Connector, JobIdentity, Location};
 use weir_state::{ManifestHeader, MemoryStorage};
 
@@ -104,6 +105,7 @@ async fn audit(sinks: &[TableSpec], checkpoints: &[TableSpec]) -> AuditFindings 
         storage: StoragePlace { url: "memory".into() },
         checkpoints: Vec::new(),
         sinks: sinks.iter().enumerate().map(|(number, table)| (uid(number), table.clone())).collect(),
+        isolation: Isolation::None,
     };
     for (epoch, table) in (1..).map(Epoch).zip(checkpoints) {
         let header = ManifestHeader {

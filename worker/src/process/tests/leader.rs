@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
+use weir_core::plugin::Isolation;
 use weir_core::{Attempt, Epoch, JobId, MarkerKind};
 use weir_proto::control::{
     AttemptPhase, AttemptStatus, CheckpointRef, Deploy, FromWorker, Heartbeat, Hello, Report, StoragePlace, ToWorker,
@@ -148,7 +149,8 @@ impl Line {
     /// Has a checkpoint committed.
     pub async fn commit(&mut self, storage: &StoragePlace, checkpoint: &CheckpointRef) {
         let (storage, checkpoint) = (storage.clone(), checkpoint.clone());
-        self.say(ToWorker::Commit { job: JobId(1), storage, checkpoint }).await;
+        let isolation = Isolation::None;
+        self.say(ToWorker::Commit { job: JobId(1), storage, checkpoint, isolation }).await;
         match self.hear().await {
             FromWorker::Committed { result: Ok(()), .. } => {}
             other => panic!("{other:?}"),

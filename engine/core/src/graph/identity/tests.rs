@@ -272,6 +272,7 @@ fn isolation_is_no_part_of_a_job_and_not_of_one_without_plugins() {
     linked.add(node(OperatorSpec::Plugin(PluginSpec { artifact: None, ..plugin(None) })));
     let refused = linked.isolate(Isolation::Process { memory_limit: None }).unwrap_err();
     assert!(refused.to_string().contains("is linked into the process of the job"), "{refused}");
+    assert!(!with.isolates_functions_or_tables(), "it has an operator");
 }
 
 #[test]
