@@ -11,6 +11,7 @@ use std::sync::Arc;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, ErrorKind, JobId, Marker, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, ToWorker};
+use weir_proto::version;
 
 use super::attempt::{Part, is_ended, is_ready, is_running};
 use super::checkpoints::last_marker;
