@@ -336,6 +336,17 @@ fn a_job_goes_on_with_another_version_of_the_plugin() {
 
 #[test]
 fn rides_are_grouped_by_the_cells_of_the_globe_in_which_they_begin() {
+    check_rides(&[]);
+}
+
+#[test]
+fn they_are_grouped_alike_where_the_plugin_is_isolated() {
+    check_rides(&["--isolation", "process", "--parallelism", "2"]);
+}
+
+/// Functions of rows, aggregates over records, and functions that make several rows of one.
+fn check_rides(more: &[&str]) {
+    let run = |query: &str| weir(&[&["run", "-q", "-o", "csv", "-e", query], more].concat()).code(0).out;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rides.csv");
     let lines = [
@@ -357,7 +368,7 @@ fn rides_are_grouped_by_the_cells_of_the_globe_in_which_they_begin() {
         declared("geohash", &geo),
         declared("centre", &geo)
     );
-    let out = weir(&["run", "-q", "-o", "csv", "-e", &query]).code(0).out;
+    let out = run(&query);
     let mut rows: Vec<&str> = out.lines().collect();
     rows[1..].sort_unstable();
     assert_eq!(rows, ["cell,rides,km,lat", "eycs2,1,0.0,38.722", "u33dc,2,1.67,52.535"]);
@@ -369,6 +380,6 @@ fn rides_are_grouped_by_the_cells_of_the_globe_in_which_they_begin() {
         file.display(),
         declared("cells", &geo)
     );
-    let out = weir(&["run", "-q", "-o", "csv", "-e", &query]).code(0).out;
+    let out = run(&query);
     assert_eq!(sorted(&out), ["e,1", "ey,1", "u,2", "u3,2"]);
 }

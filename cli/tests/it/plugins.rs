@@ -146,6 +146,14 @@ fn what_goes_wrong_while_a_job_is_planned_is_told_and_nothing_runs() {
 }
 
 #[test]
+fn a_job_that_is_not_planned_in_time_is_told_and_nothing_is_left() {
+    let words = Words::new();
+    let says = ["has not said what is in it within 30 seconds"];
+    words.run(&["--arg", "fault=loop", "--arg", "where=plan"]).code(2).says(&says);
+    assert!(!words.path("out").exists());
+}
+
+#[test]
 fn what_goes_wrong_while_a_job_runs_makes_it_fail() {
     let words = Words::new();
     words.say("first", &SAID);

@@ -49,7 +49,7 @@ impl Plugin for TestPlugin {
         PluginInfo { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
     }
 
-    /// With the argument `numbers`, a folder, the job whose source and sink are the plugin's own ([`numbers`]). Arguments of the other one: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in
+    /// With the argument `numbers`, a folder, the job whose source and sink are the plugin's own, with `fault`, `where` (`sink`, or else in the source) and `once`. Arguments of the other one: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in
     /// `process`; `once`, a file that is there from its first time on, so that there is no second;
     /// `set`, a setting of the job, as `key:value`.
     fn job(&self, arguments: &BTreeMap<String, String>) -> Result<JobDescription> {

@@ -182,6 +182,25 @@ fn a_function_that_does_not_return_ends_when_checkpoints_have_timed_out_or_its_j
 }
 
 #[test]
+fn a_function_that_is_never_found_holds_up_its_own_job_until_that_is_cancelled() {
+    let cluster = Cluster::start(1, 3);
+    let mut neighbour = Neighbour::new(&cluster);
+    let plugin = example("weir_test_plugin").display().to_string();
+    let script = format!(
+        "CREATE FUNCTION lost AS 'lost' USING ARTIFACT '{plugin}';
+         CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1');
+         CREATE TABLE nowhere (n BIGINT) WITH ('connector' = 'blackhole');
+         INSERT INTO nowhere SELECT lost() FROM numbers;"
+    );
+    cluster.weir(&["submit", "--name", "lost", "--detach", "--isolation", "process", "-e", &script]).code(0);
+    hanging_children(&cluster, 1);
+    neighbour.goes_on(&cluster);
+    cluster.weir(&["jobs", "cancel", "lost", "--wait"]).code(0);
+    until("the processes are gone", || children_of(neighbour.worker).is_empty().then_some(()));
+    neighbour.goes_on(&cluster);
+}
+
+#[test]
 fn killed_processes_of_functions_cost_no_row_and_make_none_twice() {
     let cluster = Cluster::start(1, 5);
     let mut neighbour = Neighbour::new(&cluster);
