@@ -205,7 +205,8 @@ pub enum Effect {
         /// Which attempt.
         attempt: Attempt,
     },
-    /// Let the sinks make visible what a checkpoint holds; answered with [`Event::Committed`]. There is one at a time per job.
+    /// Let the sinks make visible what a checkpoint holds; answered with [`Event::Committed`]. There is one at a time per job, and one that is under
+    /// way is given up for it.
     Commit {
         /// Which job.
         job: JobId,

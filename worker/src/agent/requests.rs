@@ -72,7 +72,8 @@ struct Answer {
 }
 
 impl CheckpointRequests {
-    /// Begins a commit, unless it is under way; or answers at once if it was made and the answer is still known.
+    /// Begins a commit, unless it is under way; or answers at once if it was made and the answer is still known. One that is under way in processes
+    /// of plugins begins anew: whoever asks again has waited for long, and what hangs there can be ended.
     pub fn commit(&mut self, job: JobId, order: CommitOrder, effects: &mut Vec<Effect>) -> Option<FromWorker> {
         let epoch = order.checkpoint.epoch;
         if let Some(Answer { message, .. }) = self.answers.get(&(job, Kind::Commit))
@@ -81,7 +82,10 @@ impl CheckpointRequests {
             return Some(message.clone());
         }
         match self.commits.get_mut(&job) {
-            Some(commits) if commits.running == epoch || commits.waiting.len() >= WAITING_COMMITS => {}
+            Some(commits) if commits.running == epoch => {
+                effects.extend((!order.isolation.is_none()).then_some(Effect::Commit { job, order }));
+            }
+            Some(commits) if commits.waiting.len() >= WAITING_COMMITS => {}
             Some(commits) => {
                 commits.waiting.insert(epoch, order);
             }

@@ -39,6 +39,7 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
         session: None,
         attempts: BTreeMap::new(),
         tasks: JoinSet::new(),
+        commits: BTreeMap::new(),
         events,
     };
     if let Some(cluster) = agent_loop.agent.cluster() {
@@ -75,6 +76,8 @@ struct AgentLoop {
     attempts: BTreeMap<JobId, OpenAttempt>,
     /// Everything that runs beside the loop.
     tasks: JoinSet<()>,
+    /// The last commit of each job.
+    commits: BTreeMap<JobId, AbortHandle>,
     events: mpsc::Sender<Happened>,
 }
 
@@ -135,12 +138,14 @@ impl AgentLoop {
             Effect::Commit { job, order } => {
                 let epoch = order.checkpoint.epoch;
                 let committed = self.errands().commit(order);
-                self.errand(committed, move |result| {
+                let commit = self.errand(committed, move |result| {
                     if let Err(error) = &result {
                         warn!(%job, %epoch, "a checkpoint could not be committed: {}", error.report());
                     }
                     Event::Committed { job, epoch, result: result.map_err(|error| failure(&error)) }
                 });
+                // One that has ended has said so.
+                self.commits.insert(job, commit).inspect(AbortHandle::abort);
             }
             Effect::Merge { job, attempt, storage, checkpoint } => {
                 let epoch = checkpoint.epoch;
@@ -332,14 +337,14 @@ impl AgentLoop {
         &mut self,
         errand: impl Future<Output = Result<T>> + Send + 'static,
         answer: impl FnOnce(Result<T>) -> Event + Send + 'static,
-    ) {
+    ) -> AbortHandle {
         let events = self.events.clone();
         let task = async move {
             let result = AssertUnwindSafe(errand).catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(Error::internal("the worker panicked")));
             let _ = events.send(Happened::Event(answer(result))).await;
         };
-        self.tasks.spawn_on(task, &self.surroundings.io);
+        self.tasks.spawn_on(task, &self.surroundings.io)
     }
 }
 

@@ -210,7 +210,10 @@ fn cancel(job: u64, attempt: u64) -> ToWorker {
 }
 
 fn commit(job: u64, epoch: u64) -> ToWorker {
-    let isolation = Isolation::None;
+    commit_in(Isolation::None, job, epoch)
+}
+
+fn commit_in(isolation: Isolation, job: u64, epoch: u64) -> ToWorker {
     ToWorker::Commit { job: JobId(job), storage: place(), checkpoint: checkpoint(epoch), isolation }
 }
 

@@ -279,6 +279,18 @@ fn heartbeats_come_regularly_and_name_what_runs() {
 }
 
 #[test]
+fn a_commit_in_processes_of_plugins_begins_anew_when_it_is_asked_for_again() {
+    let mut bench = Bench::welcomed();
+    let isolated = |epoch| commit_in(Isolation::Process { memory_limit: None }, 1, epoch);
+    assert_eq!(bench.hear(1, isolated(5)), ["commit 1 at 5"]);
+    assert_eq!(bench.hear(1, isolated(6)), NOTHING);
+    assert_eq!(bench.hear(1, isolated(5)), ["commit 1 at 5"], "what hangs is ended");
+    assert_eq!(bench.step(committed(1, 5)), ["commit 1 at 6", "1: committed 1 at 5"]);
+    assert_eq!(bench.step(committed(1, 5)), NOTHING, "of the one that was given up");
+    assert_eq!(bench.hear(1, isolated(5)), ["1: committed 1 at 5"]);
+}
+
+#[test]
 fn commits_of_a_job_are_made_one_by_one_and_answered_again_after_a_break() {
     let mut bench = Bench::welcomed();
     assert_eq!(bench.hear(1, commit(1, 5)), ["commit 1 at 5"]);
