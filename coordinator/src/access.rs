@@ -5,10 +5,12 @@
 //!   see jobs, checkpoints, catalog         x          x           x        x
 //!   stop, restart, rescale, savepoint                 x           x        x
 //!   submit, delete, change the catalog                x                    x
+//!   read the rows of a SELECT                         x                    x
 //!   drain workers                                             everywhere   everywhere
 //!   namespaces, coordinators                                               everywhere
 //!   tokens                                                                 where they are good for
 //!   submit a plugin                        whoever may submit, and has the right to bring native code
+//!   send a plugin's file                   whoever has that right, and any role
 //! ```
 //!
 //! A job that calls a function of a plugin takes the same right, and so does a catalog that names a file which it did not name before.

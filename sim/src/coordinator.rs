@@ -237,6 +237,7 @@ fn kind(operation: &weir_coordinator::leader::StorageOperation) -> String {
         Operation::WriteManifest { order, .. } => format!("write {}", order.path),
         Operation::Retire { manifests, .. } => format!("delete what is not in {manifests:?}"),
         Operation::ExpectResults { place } => format!("expect {place:?}"),
+        Operation::ForgetResults { place } => format!("forget {place:?}"),
         Operation::ReadResults { after, offset, .. } => format!("read results behind {after:?}, from {offset} on"),
         Operation::PutArtifact { piece, .. } => format!("put {} of plugin {}", piece.offset, piece.hash.short()),
         Operation::Collect { needed, .. } => format!("delete plugins that are not in {needed:?}"),

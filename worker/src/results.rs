@@ -80,8 +80,7 @@ impl Folder {
 
 fn nobody_reads(folder: &str) -> Error {
     Error::user(format!("nobody reads the rows that this SELECT puts into {folder}")).with_help(
-        "its `weir submit` has ended, or is on a machine that has another folder under this name: submit it where the \
-         cluster's checkpoint storage is, or write the rows with INSERT INTO",
+        "its `weir submit` has ended; or this worker has another folder under this name than the coordinators: give all of them the same storage",
     )
 }
 

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use tokio::sync::Mutex;
 use weir_core::{JobId, Result};
 use weir_proto::client::results::SAY_AGAIN;
 use weir_proto::client::{Brought, ClientResponse, ClusterInfo, JobDetail, JobRef, ResultReader};
@@ -20,6 +21,8 @@ pub struct Rows {
     folder: ResultFolder,
     /// Once there is a job.
     reader: Option<ResultReader>,
+    /// Whether it is to be said that somebody reads.
+    is_expected: Arc<Mutex<bool>>,
     results: Arc<Results>,
     printed: u64,
 }
@@ -31,7 +34,14 @@ impl Rows {
     /// If the system has no random numbers.
     pub fn new(namespace: &str, cluster: &ClusterInfo, results: Arc<Results>) -> Result<Self> {
         let folder = ResultFolder::new(cluster)?;
-        Ok(Self { namespace: namespace.to_owned(), folder, reader: None, results, printed: 0 })
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            folder,
+            reader: None,
+            is_expected: Arc::new(Mutex::new(true)),
+            results,
+            printed: 0,
+        })
     }
 
     /// Letters that tell this submission from most others.
@@ -64,11 +74,16 @@ impl Rows {
 
     /// Says so again and again, though stdout may block for long.
     pub fn keep_expecting(&self, mut client: Client) -> impl Future<Output = Infallible> + use<> {
-        let request = self.folder.expect(&self.namespace, true);
+        let (request, is_expected) = (self.folder.expect(&self.namespace, true), self.is_expected.clone());
         async move {
             loop {
                 #[expect(clippy::disallowed_methods, reason = "a pause between two signs of life")]
                 tokio::time::sleep(SAY_AGAIN).await;
+                // It is not said while the folder is removed: it would be made anew.
+                let is_expected = is_expected.lock().await;
+                if !*is_expected {
+                    return std::future::pending().await;
+                }
                 // The next one may be heard, and there is patience for several.
                 if let Err(error) = client.call(request.clone()).await {
                     tracing::debug!(error = error.report(), "could not say that somebody reads");
@@ -112,6 +127,7 @@ impl Rows {
     /// # Errors
     /// If the cluster does not take it.
     pub async fn remove(&mut self, client: &mut Client) -> Result<()> {
+        *self.is_expected.lock().await = false;
         client.call(self.folder.expect(&self.namespace, false)).await.map(drop)
     }
 }

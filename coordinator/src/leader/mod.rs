@@ -203,6 +203,11 @@ pub enum StorageOperation {
         /// The folder.
         place: StoragePlace,
     },
+    /// Delete results, and the folder in which they waited: nobody reads them.
+    ForgetResults {
+        /// The folder.
+        place: StoragePlace,
+    },
     /// Read on in results.
     ReadResults {
         /// Where they wait.

@@ -10,8 +10,8 @@
 //!          ◀─ bytes that are here ──────
 //! ```
 //!
-//! The leader does it, who knows what is committed and what is needed. It keeps nothing of it: what a client has or lacks is told with each
-//! question, so the next leader goes on where this one was.
+//! It is the leader that has it done, for it knows what is committed. It keeps nothing of it: what a client has is said in each question and
+//! what it lacks in each answer, so the next leader goes on where this one was.
 
 use weir_core::{Epoch, ErrorKind, JobId};
 use weir_proto::client::{
@@ -38,7 +38,7 @@ impl Leader {
         }
         let operation = match reading {
             true => StorageOperation::ExpectResults { place },
-            false => StorageOperation::Delete { place },
+            false => StorageOperation::ForgetResults { place },
         };
         Ok(self.store(context, Operation::Served, operation))
     }

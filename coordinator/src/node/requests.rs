@@ -20,6 +20,9 @@ use crate::cluster::{
 use crate::leader::{Context, Leader, Now, OperationId};
 use crate::raft::{LogId, LogStore, Member, MembershipChange, Refused};
 
+/// Requests of clients that storage works on at once: checkpoints are written beside them.
+pub(super) const MOST_SERVED: usize = 64;
+
 impl<S: LogStore> Node<S> {
     /// A client wants something.
     pub(super) fn request(
@@ -73,7 +76,7 @@ impl<S: LogStore> Node<S> {
         let mut unchecked = None;
         let command = match request {
             ClientRequest::SubmitJob(submit) => {
-                check_results(&self.state, &submit.graph)?;
+                check_results(&self.state, &submit)?;
                 match self.submitted(now, id, &by, submit, effects)? {
                     None => return Ok(None),
                     Some((command, why)) => {
@@ -197,6 +200,10 @@ impl<S: LogStore> Node<S> {
         serve: impl FnOnce(&mut Leader, &mut Context<'_>) -> Result<OperationId, ClientError>,
     ) -> Result<(), ClientError> {
         let leader = self.leader.as_mut().ok_or_else(unavailable)?;
+        if self.requests.served.len() >= MOST_SERVED {
+            let message = format!("the storage is busy with {MOST_SERVED} requests of clients");
+            return Err(ClientError::new(ClientErrorKind::Unavailable, message));
+        }
         let mut wanted = Vec::new();
         let operation = serve(leader, &mut Context::new(now, &self.state, &mut wanted))?;
         self.requests.served.insert(operation, request);
@@ -292,21 +299,33 @@ pub(super) fn answer(
     }
 }
 
-/// Rows of a `SELECT` wait where rows of nothing else are: workers write there whatever their tables may reach.
-fn check_results(state: &ClusterState, graph: &JobGraph) -> Result<(), ClientError> {
-    let of_cluster = |table: &TableSpec| {
-        let folder = table.options.get(RESULT_FOLDER);
-        folder.is_some_and(|folder| results::is_folder(folder, &state.storage, &state.cluster))
+/// Rows of a `SELECT` wait where rows of nothing else are, another job's included: workers write there whatever their tables may reach, and
+/// who may read the rows of a job may read what is there.
+fn check_results(state: &ClusterState, submit: &SubmitJob) -> Result<(), ClientError> {
+    let invalid = |message: &str| Err(ClientError::new(ClientErrorKind::Invalid, message));
+    let others = || {
+        let others = state.jobs.values().filter(|job| job.namespace != submit.namespace || job.name != submit.name);
+        others.flat_map(|job| [Some(&job.spec), job.update.as_ref()]).flatten()
     };
-    let strays = graph.nodes().iter().any(|node| match &node.spec.operator {
-        OperatorSpec::Sink(sink) => sink.table.connector == RESULT_CONNECTOR && !of_cluster(&sink.table),
-        _ => false,
-    });
-    if strays {
-        let message = "the rows of its SELECT would not wait in a folder of this cluster's results";
-        return Err(ClientError::new(ClientErrorKind::Invalid, message));
+    for table in result_tables(&submit.graph) {
+        let folder = table.options.get(RESULT_FOLDER);
+        if !folder.is_some_and(|folder| results::is_folder(folder, &state.storage, &state.cluster)) {
+            return invalid("the rows of its SELECT would not wait in a folder of this cluster's results");
+        }
+        if others().flat_map(|spec| result_tables(&spec.graph)).any(|other| other.options.get(RESULT_FOLDER) == folder)
+        {
+            return invalid("the rows of its SELECT would wait in a folder that another job has");
+        }
     }
     Ok(())
+}
+
+/// The tables of a dataflow that rows of a `SELECT` go into.
+fn result_tables(graph: &JobGraph) -> impl Iterator<Item = &TableSpec> {
+    graph.nodes().iter().filter_map(|node| match &node.spec.operator {
+        OperatorSpec::Sink(sink) if sink.table.connector == RESULT_CONNECTOR => Some(&sink.table),
+        _ => None,
+    })
 }
 
 /// A new job; or one that is there and is to be run another way.

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_core::plugin::ArtifactHash;
 use weir_core::{Error, Result};
 use weir_proto::client::ClientResponse;
+use weir_proto::client::results::READERS;
 use weir_proto::control::StoragePlace;
 use weir_state::retention::{self, Retained};
 use weir_state::{Manifest, Storage, Storages, layout};
 
 use crate::copies::{self, StateCopy};
 use crate::leader::{StorageOperation, StorageOutcome};
+
+use self::artifacts::Assembled;
 
 /// The checkpoint storages of all jobs, and what is known of the files in them.
 #[derive(Clone)]
@@ -20,12 +23,14 @@ pub struct CheckpointStorages {
     /// Of jobs whose checkpoints were written or retired here, by their place. What an earlier leader has written is read when the
     /// first checkpoint is retired here.
     retained: Arc<Mutex<BTreeMap<String, Arc<Mutex<Retained>>>>>,
+    /// Files of plugins that are being put together.
+    assembled: Assembled,
 }
 
 impl CheckpointStorages {
     /// Storages of which nothing is known yet.
     pub fn new(storages: Arc<dyn Storages>) -> Self {
-        Self { storages, retained: Arc::default() }
+        Self { storages, retained: Arc::default(), assembled: Assembled::default() }
     }
 
     /// Does it.
@@ -54,12 +59,16 @@ impl CheckpointStorages {
                 let expected = self.open(&place).and_then(|storage| results::expect(&*storage));
                 StorageOutcome::Answer(expected.map(|()| ClientResponse::Accepted))
             }
+            StorageOperation::ForgetResults { place } => {
+                let forgotten = self.open(&place).and_then(|storage| results::forget(&*storage));
+                StorageOutcome::Answer(forgotten.map(|()| ClientResponse::Accepted))
+            }
             StorageOperation::ReadResults { place, committed, after, offset } => {
                 let read = self.open(&place).and_then(|storage| results::read(&*storage, committed, after, offset));
                 StorageOutcome::Answer(read.map(ClientResponse::Results))
             }
             StorageOperation::PutArtifact { place, piece } => {
-                let put = self.open(&place).and_then(|storage| artifacts::put(&*storage, &piece));
+                let put = self.open(&place).and_then(|storage| artifacts::put(&*storage, &piece, &self.assembled));
                 StorageOutcome::Answer(put.map(|here| ClientResponse::ArtifactHere { bytes: here }))
             }
             StorageOperation::Collect { place, needed } => {
@@ -142,9 +151,10 @@ fn collect(storage: &dyn Storage, needed: &BTreeSet<ArtifactHash>) -> Result<()>
 
 fn delete_all(storage: &dyn Storage) -> Result<()> {
     let listing = storage.list("")?;
-    let (manifests, others): (Vec<_>, Vec<_>) =
-        listing.iter().partition(|path| layout::epoch_of_manifest(path).is_some());
-    manifests.into_iter().chain(others).try_for_each(|path| storage.delete(path))?;
+    // What says that the others are wanted goes first.
+    let is_root = |path: &&String| layout::epoch_of_manifest(path).is_some() || path.starts_with(READERS);
+    let (roots, others): (Vec<_>, Vec<_>) = listing.iter().partition(is_root);
+    roots.into_iter().chain(others).try_for_each(|path| storage.delete(path))?;
     storage.vacate()
 }
 

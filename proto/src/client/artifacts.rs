@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use weir_core::plugin::ArtifactHash;
 
-/// Bytes of a file that are sent at once, at most.
-pub const PIECE: usize = 2 << 20;
+/// Bytes of a file that are sent at once, at most: so few that a slow connection takes them before an answer is waited for elsewhere.
+pub const PIECE: usize = 1 << 19;
 /// Bytes that a file may have.
 pub const LARGEST: u64 = 1 << 30;
 

@@ -22,8 +22,8 @@ pub const SAY_AGAIN: Duration = Duration::from_secs(30);
 pub const READERS: &str = "reader-";
 /// Beginning of the names of files with rows.
 pub const FILES: &str = "part-";
-/// Bytes of a file that are sent at once, at most.
-pub const PIECE: usize = 1 << 20;
+/// Bytes of a file that are sent at once, at most: so few that a slow connection has them before an answer is waited for elsewhere.
+pub const PIECE: usize = 1 << 19;
 
 /// The folder of a submission, as a URL; `token` tells it from all others.
 pub fn folder(storage: &str, cluster: &str, token: u64) -> String {

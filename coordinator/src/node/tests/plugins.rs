@@ -5,7 +5,7 @@ use weir_proto::version;
 
 use crate::access::tests::{graph_calling, graph_calling_isolated, graph_isolated};
 
-fn named(cluster: &mut Cluster, name: &str, graph: JobGraph) -> ClientRequest {
+pub(super) fn named(cluster: &mut Cluster, name: &str, graph: JobGraph) -> ClientRequest {
     let settings = cluster.settings(1000);
     ClientRequest::SubmitJob(SubmitJob {
         namespace: "default".into(),

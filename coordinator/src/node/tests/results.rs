@@ -76,7 +76,7 @@ fn a_file_that_is_too_large_for_an_answer_comes_in_pieces() {
             break;
         }
     }
-    assert!(got == file && pieces == 3, "{} bytes in {pieces} pieces", got.len());
+    assert!(got == file && pieces == 5, "{} bytes in {pieces} pieces", got.len());
 }
 
 #[test]
@@ -102,6 +102,38 @@ fn results_are_those_of_their_namespace_and_of_jobs_that_have_some() {
     let (mut without, _, _) = Cluster::running();
     let none = without.ask(ClientRequest::ReadResults { job: JobRef::Id(JobId(1)), after: None, offset: 0 });
     assert_eq!(none.unwrap_err().kind, ClientErrorKind::NotFound);
+}
+
+#[test]
+fn a_folder_is_one_job_s_and_others_cannot_name_it() {
+    let (mut cluster, storage) = selecting();
+    storage.put("part-1-0.arrow", b"rows").unwrap();
+    let url = format!("{}/{}/results/00000000000000ff", cluster.node.state().storage, cluster.node.state().cluster);
+    // Whoever sees a job knows its folder.
+    let thief = super::plugins::named(&mut cluster, "thief", select(&url));
+    let refused = cluster.ask(thief).unwrap_err();
+    assert!(refused.message.contains("a folder that another job has"), "{refused:?}");
+    let other = super::plugins::named(&mut cluster, "other", select(&url.replace("ff", "fe")));
+    cluster.ask(other).unwrap();
+    cluster.submit_graph(select(&url), 1).unwrap();
+}
+
+#[test]
+fn storage_works_on_so_many_requests_of_clients_and_others_ask_again() {
+    let (mut cluster, storage) = selecting();
+    storage.put("part-1-0.arrow", b"rows").unwrap();
+    cluster.storage_hangs = true;
+    let request = |cluster: &mut Cluster, n: u64| {
+        let request = ClientRequest::ReadResults { job: JobRef::Id(JobId(1)), after: None, offset: 0 };
+        cluster.step(Event::Client(RequestId(10_000 + n), Caller::trusted(), request));
+    };
+    (0..64).for_each(|n| request(&mut cluster, n));
+    assert!(cluster.answers.is_empty(), "all of them wait");
+    request(&mut cluster, 64);
+    assert_eq!(cluster.answers.pop().unwrap().unwrap_err().kind, ClientErrorKind::Unavailable);
+    cluster.storage_goes_on();
+    assert_eq!(cluster.answers.len(), 64);
+    assert!(read(&mut cluster, None, 0).is_some(), "there is room again");
 }
 
 #[test]

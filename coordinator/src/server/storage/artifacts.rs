@@ -1,16 +1,18 @@
-//! Files of plugins, which come in pieces: each is an object beside the files until all are there. Whoever has the last one put there makes the file of
-//! them, if its hash is the one that it was sent under.
+//! Files of plugins, which come in pieces: each is an object beside the files until all are there. Then they are put together, and are the file if
+//! its hash is the one that it was sent under.
 //!
 //! ```text
 //!   <hash>.<offset>-<length>     a piece, both numbers as hexadecimal digits
 //!   <hash>                       the file
 //! ```
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use weir_core::plugin::ArtifactHash;
-use weir_core::{Error, Result};
+use weir_core::{Error, ErrorKind, Result};
 use weir_proto::client::ArtifactPiece;
 use weir_proto::client::artifacts::LARGEST;
 use weir_state::Storage;
@@ -24,7 +26,7 @@ pub(super) fn hash_of(path: &str) -> Option<ArtifactHash> {
 ///
 /// # Errors
 /// A user error if the file is too large, or is another one than its hash says; if the storage cannot be read or written.
-pub(super) fn put(storage: &dyn Storage, piece: &ArtifactPiece) -> Result<u64> {
+pub(super) fn put(storage: &dyn Storage, piece: &ArtifactPiece, assembled: &Assembled) -> Result<u64> {
     let ArtifactPiece { hash, size, offset, bytes } = piece;
     if *size > LARGEST {
         return Err(Error::user(format!("a plugin of {size} bytes is too large: {LARGEST} are taken")));
@@ -44,9 +46,47 @@ pub(super) fn put(storage: &dyn Storage, piece: &ArtifactPiece) -> Result<u64> {
     if pieces.is_empty() || end(&pieces) < *size {
         return Ok(end(&pieces));
     }
+    // Who asks again while this goes on would do the same, and delete the pieces below it.
+    let Some(_alone) = assembled.begin(hash) else {
+        return Err(Error::environment("the plugin is being put together"));
+    };
     let made = put_together(storage, hash, &pieces);
-    known.iter().try_for_each(|piece| storage.delete(&piece.name(hash)))?;
+    // Where storage has failed, the pieces are as good as before.
+    if made.as_ref().is_ok() || made.as_ref().is_err_and(|error| error.kind() == ErrorKind::User) {
+        for piece in known {
+            if let Err(error) = storage.delete(&piece.name(hash)) {
+                tracing::debug!(error = error.report(), "a piece of a plugin is left in the storage");
+            }
+        }
+    }
     made.map(|()| *size)
+}
+
+/// Files that are being put together by this process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Assembled(Arc<Mutex<BTreeSet<ArtifactHash>>>);
+
+impl Assembled {
+    /// Begins, unless it has begun; it is over when the value is dropped.
+    pub(super) fn begin(&self, hash: &ArtifactHash) -> Option<Assembly<'_>> {
+        self.hashes().insert(hash.clone()).then(|| Assembly { all: self, hash: hash.clone() })
+    }
+
+    fn hashes(&self) -> MutexGuard<'_, BTreeSet<ArtifactHash>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While it is there, nobody else puts the file together.
+pub(super) struct Assembly<'a> {
+    all: &'a Assembled,
+    hash: ArtifactHash,
+}
+
+impl Drop for Assembly<'_> {
+    fn drop(&mut self) {
+        self.all.hashes().remove(&self.hash);
+    }
 }
 
 /// A piece that is here.

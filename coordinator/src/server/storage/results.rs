@@ -16,6 +16,17 @@ pub(super) fn expect(storage: &dyn Storage) -> Result<()> {
     before.iter().try_for_each(|name| storage.delete(name))
 }
 
+/// Deletes all, and the folder. First what says that somebody reads: then no worker commits anything more.
+///
+/// # Errors
+/// If something could not be deleted, or a worker has put something there meanwhile.
+pub(super) fn forget(storage: &dyn Storage) -> Result<()> {
+    for prefix in [READERS, ""] {
+        storage.list(prefix)?.iter().try_for_each(|name| storage.delete(name))?;
+    }
+    storage.vacate()
+}
+
 /// The next piece behind `offset` bytes of the first file behind `after`; `None`: there is no such file of an epoch up to `committed`. The
 /// files up to `after` are deleted: they have arrived. One of them may be there again, made by a worker that had been taken for dead.
 ///

@@ -1,7 +1,7 @@
 //! What is retained is known: the storage is asked once, by each leader.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use weir_core::plugin::ArtifactHash;
@@ -19,6 +19,10 @@ struct Counting {
     objects: MemoryStorage,
     listings: Arc<AtomicU64>,
     reads: Arc<AtomicU64>,
+    /// What was deleted, in order.
+    deleted: Arc<Mutex<Vec<String>>>,
+    /// Whether objects cannot be read.
+    broken: Arc<AtomicBool>,
 }
 
 impl Storages for Counting {
@@ -34,6 +38,9 @@ impl Storage for Counting {
 
     fn get(&self, path: &str) -> Result<Vec<u8>> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(Error::environment("it is away"));
+        }
         self.objects.get(path)
     }
 
@@ -48,6 +55,7 @@ impl Storage for Counting {
     }
 
     fn delete(&self, path: &str) -> Result<()> {
+        self.deleted.lock().unwrap().push(path.to_owned());
         self.objects.delete(path)
     }
 
@@ -218,6 +226,52 @@ fn pieces_that_were_deleted_meanwhile_are_asked_for_again() {
     assert_eq!(sent.put(&storage, 0, 5).unwrap(), 10);
     assert_eq!(sent.put(&storage, 10, 16).unwrap(), 16);
     assert_eq!(storage.objects.get(sent.hash.as_str()).unwrap(), sent.file);
+}
+
+#[test]
+fn pieces_outlive_a_storage_that_fails_where_they_are_put_together() {
+    let (storage, sent) = (Counting::default(), Sent::new(b"a shared library"));
+    sent.put(&storage, 0, 8).unwrap();
+    // The first look at the file that is to be made fails.
+    storage.broken.store(true, Ordering::Relaxed);
+    assert_eq!(sent.put(&storage, 8, 16).unwrap_err().kind(), weir_core::ErrorKind::Environment);
+    storage.broken.store(false, Ordering::Relaxed);
+    assert_eq!(storage.objects.list("").unwrap().len(), 2, "both pieces");
+    assert_eq!(sent.put(&storage, 0, 0).unwrap(), 16, "nothing has to be sent again");
+}
+
+#[test]
+fn a_file_is_put_together_by_one_at_a_time() {
+    let assembled = artifacts::Assembled::default();
+    let (storage, sent) = (Counting::default(), Sent::new(b"a shared library"));
+    let alone = assembled.begin(&sent.hash);
+    assert!(alone.is_some());
+    let piece = |offset: usize, end: usize| ArtifactPiece {
+        hash: sent.hash.clone(),
+        size: sent.file.len() as u64,
+        offset: offset as u64,
+        bytes: sent.file[offset..end].to_vec().into(),
+    };
+    let busy = artifacts::put(&storage, &piece(0, 16), &assembled).unwrap_err();
+    assert_eq!(busy.kind(), weir_core::ErrorKind::Environment);
+    drop(alone);
+    assert_eq!(artifacts::put(&storage, &piece(0, 0), &assembled).unwrap(), 16);
+}
+
+#[test]
+fn who_reads_goes_before_the_rows() {
+    let storage = Counting::default();
+    for name in ["part-1-0.arrow", "reader-1"] {
+        storage.put(name, b"").unwrap();
+    }
+    let leader = CheckpointStorages::new(Arc::new(storage.clone()));
+    leader.execute(StorageOperation::ForgetResults { place: place() });
+    assert_eq!(*storage.deleted.lock().unwrap(), ["reader-1", "part-1-0.arrow"]);
+    for name in ["part-1-0.arrow", "reader-1"] {
+        storage.put(name, b"").unwrap();
+    }
+    leader.execute(StorageOperation::Delete { place: place() });
+    assert_eq!(storage.deleted.lock().unwrap()[2..], ["reader-1", "part-1-0.arrow"]);
 }
 
 #[test]
