@@ -199,10 +199,12 @@ impl Broker {
             let newest = sink.seen.max(sink.marker.map(Marker::epoch)).unwrap_or_default();
             sink.taken.extend((0..=newest.0).map(Epoch).filter(|epoch| !line.contains(epoch)));
             sink.seen = sink.seen.and_then(last);
-            if let Some(Marker::Committed(epoch)) = sink.marker {
-                let marker = last(Epoch(epoch)).map_or(Marker::BeganBehind(0), |epoch| Marker::Committed(epoch.0));
-                sink.marker = Some(marker);
-            }
+            sink.marker = sink.marker.map(|marker| match (marker, last(marker.epoch())) {
+                (_, None) => Marker::BeganBehind(0),
+                (Marker::Committed(_), Some(epoch)) => Marker::Committed(epoch.0),
+                // Also one that says nothing but what is written at most.
+                (Marker::BeganBehind(_), Some(epoch)) => Marker::BeganBehind(epoch.0),
+            });
         }
     }
 }
