@@ -6,10 +6,10 @@ use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
-use super::cluster::too_large;
+use super::cluster::{Call, too_large};
 use super::status::from_status;
 use super::{Credentials, TokenSource, connect, endpoint, unreachable};
-use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use crate::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use crate::generated::client::v1::cluster_client::ClusterClient;
 use crate::limits;
 use crate::version::{CALLER_HEADER, FORWARDED_HEADER, PROTOCOL, PROTOCOL_HEADER};
@@ -65,7 +65,8 @@ impl ClusterChannel {
         self.ask(request, options, None).await
     }
 
-    /// Passes on what somebody has asked another coordinator, which is this one.
+    /// Passes on what somebody has asked another coordinator, which is this one. The protocol is theirs: a leader of an earlier version understands
+    /// them, and need not understand all that this coordinator could say.
     ///
     /// # Errors
     /// As for [`call`](Self::call).
@@ -73,16 +74,16 @@ impl ClusterChannel {
         &self,
         request: &ClientRequest,
         timeout: Duration,
-        caller: &Caller,
+        call: &Call,
     ) -> Result<ClientResponse, ClientError> {
-        self.ask(request, CallOptions { timeout, forwarded: true }, Some(caller)).await
+        self.ask(request, CallOptions { timeout, forwarded: true }, Some(call)).await
     }
 
     async fn ask(
         &self,
         request: &ClientRequest,
         options: CallOptions,
-        caller: Option<&Caller>,
+        passed_on: Option<&Call>,
     ) -> Result<ClientResponse, ClientError> {
         let message = AnyRequest::from(request);
         let limit = match message {
@@ -93,7 +94,7 @@ impl ClusterChannel {
         if size > limit {
             return Err(too_large(size, limit));
         }
-        let answer = tokio::time::timeout(options.timeout, Box::pin(self.send(message, options, caller)));
+        let answer = tokio::time::timeout(options.timeout, Box::pin(self.send(message, options, passed_on)));
         answer.await.unwrap_or_else(|_| {
             Err(ClientError::new(ClientErrorKind::Unknown, format!("{} did not answer in time", self.address)))
         })
@@ -107,13 +108,13 @@ macro_rules! send {
                 &self,
                 message: AnyRequest,
                 options: CallOptions,
-                caller: Option<&Caller>,
+                passed_on: Option<&Call>,
             ) -> Result<ClientResponse, ClientError> {
                 // The channel is shared; a client is a handle to it that wants to be borrowed mutably.
                 let mut client = self.client.clone();
                 let answer = match message {
                     $(AnyRequest::$variant(message) => client
-                        .$rpc(self.request(message, options, caller)?)
+                        .$rpc(self.request(message, options, passed_on)?)
                         .await
                         .map(|response| ClientResponse::try_from(response.into_inner())),)*
                 };
@@ -127,17 +128,24 @@ macro_rules! send {
 each_rpc!(send);
 
 impl ClusterChannel {
-    fn request<T>(&self, message: T, options: CallOptions, caller: Option<&Caller>) -> Result<Request<T>, ClientError> {
+    fn request<T>(
+        &self,
+        message: T,
+        options: CallOptions,
+        passed_on: Option<&Call>,
+    ) -> Result<Request<T>, ClientError> {
         let mut request = Request::new(message);
         request.set_timeout(options.timeout);
         let metadata = request.metadata_mut();
-        metadata.insert(PROTOCOL_HEADER, MetadataValue::from(PROTOCOL));
+        if let Some(protocol) = passed_on.map_or(Some(PROTOCOL), |call| call.protocol) {
+            metadata.insert(PROTOCOL_HEADER, MetadataValue::from(protocol));
+        }
         if options.forwarded {
             metadata.insert(FORWARDED_HEADER, MetadataValue::from(1_u32));
         }
-        if let Some(caller) = caller {
+        if let Some(call) = passed_on {
             // Without it, the request would be the coordinator's own.
-            let named = serde_json::to_string(caller).ok().filter(|text| text.is_ascii());
+            let named = serde_json::to_string(&call.caller).ok().filter(|text| text.is_ascii());
             let named = named.and_then(|text| text.parse().ok());
             let named = named.ok_or_else(|| {
                 ClientError::new(ClientErrorKind::Internal, "it cannot be passed on who asks: no header takes its name")

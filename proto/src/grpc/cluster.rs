@@ -11,7 +11,7 @@ use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientR
 use crate::generated::client::v1 as wire;
 use crate::generated::client::v1::cluster_server::{Cluster, ClusterServer};
 use crate::limits::{self, mebibytes};
-use crate::version::{self, FORWARDED_HEADER, PROTOCOL_HEADER};
+use crate::version::{self, FORWARDED_HEADER, OLDEST_PROTOCOL, PROTOCOL_HEADER};
 use crate::wire::AnyRequest;
 
 /// How a request came.
@@ -19,6 +19,8 @@ use crate::wire::AnyRequest;
 pub struct Call {
     /// Who asks, as far as the connection tells: whoever lets calls in puts it among their extensions.
     pub caller: Caller,
+    /// Which protocol the caller speaks; `None`: the first version, or a program that knows of none.
+    pub protocol: Option<u32>,
     /// Another coordinator has passed it on.
     pub forwarded: bool,
     /// How long the caller waits; `None`: for ever.
@@ -47,15 +49,12 @@ impl ClusterService {
         metadata: &MetadataMap,
         extensions: &Extensions,
     ) -> Result<ClientResponse, Status> {
-        let protocol =
-            match metadata.get(PROTOCOL_HEADER) {
-                // The first version, or a generic tool.
-                None => 1,
-                Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
-                    Status::invalid_argument(format!("the metadata {PROTOCOL_HEADER} is not a number"))
-                })?,
-            };
-        version::check("client", protocol).map_err(Status::failed_precondition)?;
+        let protocol = metadata.get(PROTOCOL_HEADER).map(|value| {
+            let number = value.to_str().ok().and_then(|text| text.parse().ok());
+            number.ok_or_else(|| Status::invalid_argument(format!("the metadata {PROTOCOL_HEADER} is not a number")))
+        });
+        let protocol: Option<u32> = protocol.transpose()?;
+        version::check("client", protocol.unwrap_or(OLDEST_PROTOCOL)).map_err(Status::failed_precondition)?;
         let size = request.encoded_len();
         if size > limits::CLIENT_MESSAGE && !matches!(request, AnyRequest::SubmitJob(_)) {
             return Err(to_status(&too_large(size, limits::CLIENT_MESSAGE)));
@@ -64,6 +63,7 @@ impl ClusterService {
         let request = request.try_into().map_err(|error| to_status(&invalid(error)))?;
         let call = Call {
             caller: extensions.get::<Caller>().cloned().unwrap_or_default(),
+            protocol,
             forwarded: metadata.contains_key(FORWARDED_HEADER),
             timeout: timeout(metadata),
         };

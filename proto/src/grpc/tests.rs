@@ -92,7 +92,7 @@ async fn what_is_passed_on_says_for_whom_or_is_not_passed_on() {
     let channel = ClusterChannel::connect(&address, Duration::from_secs(20), &Credentials::default()).await.unwrap();
     let caller = |name: &str| {
         let subject = Subject { name: name.into(), groups: ["a \"group\"".to_owned()].into(), expires_at: 1 };
-        Caller { identity: Identity::Subject(subject), from: None }
+        Call { caller: Caller { identity: Identity::Subject(subject), from: None }, ..Call::default() }
     };
     let (alice, other) = (caller("oidc:i#alice"), caller("oidc:i#älice"));
     let patience = Duration::from_secs(20);
@@ -100,6 +100,14 @@ async fn what_is_passed_on_says_for_whom_or_is_not_passed_on() {
     let error = channel.pass_on(&ClientRequest::ListWorkers, patience, &other).await.unwrap_err();
     assert_eq!(error.kind, ClientErrorKind::Internal);
     assert!(error.message.contains("cannot be passed on"), "{}", error.message);
+
+    // The protocol is the caller's too: the coordinator that passes it on may speak a newer one than the leader.
+    for (protocol, is_understood) in
+        [(None, true), (Some(1), true), (Some(PROTOCOL), true), (Some(PROTOCOL + 1), false)]
+    {
+        let passed = channel.pass_on(&ClientRequest::ListWorkers, patience, &Call { protocol, ..alice.clone() }).await;
+        assert_eq!(passed.is_ok(), is_understood, "{protocol:?}: {passed:?}");
+    }
 }
 
 #[tokio::test]

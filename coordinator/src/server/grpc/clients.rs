@@ -87,7 +87,7 @@ impl ClientHandler for Clients {
                 })
             }
             LeaderPlace::There(address) if !call.forwarded => {
-                self.leader.ask(&address, &request, &call.caller, patience).await
+                self.leader.ask(&address, &request, &call, patience).await
             }
             LeaderPlace::There(_) => Err(no_leader("leadership is moving from one coordinator to another")),
             LeaderPlace::Unknown => {
@@ -126,13 +126,13 @@ impl LeaderChannel {
         &self,
         address: &str,
         request: &ClientRequest,
-        caller: &Caller,
+        call: &Call,
         patience: Duration,
     ) -> Result<ClientResponse, ClientError> {
         let begun = Instant::now();
         let channel = self.channel(address, patience).await?;
         let timeout = patience.saturating_sub(begun.elapsed());
-        channel.pass_on(request, timeout, caller).await
+        channel.pass_on(request, timeout, call).await
     }
 
     async fn channel(&self, address: &str, patience: Duration) -> Result<ClusterChannel, ClientError> {
