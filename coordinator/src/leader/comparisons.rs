@@ -81,7 +81,7 @@ impl Leader {
     /// Has a worker look whether a job could go on with this version.
     ///
     /// # Errors
-    /// If it cannot be said yet who could look, or too many are looked at.
+    /// If workers that could look may come in a moment, or too many versions are looked at.
     pub(crate) fn compare_state(
         &mut self,
         context: &mut Context<'_>,
@@ -150,8 +150,9 @@ impl Leader {
             return Err(ClientError::new(ClientErrorKind::Unavailable, why));
         }
         let is_one_here = self.sessions.connected().next().is_some();
-        Ok(if is_one_here { "the workers are of an earlier version, which cannot look" } else { "no worker is here" }
-            .to_owned())
+        let why =
+            if is_one_here { "the workers are of an earlier version, which cannot look" } else { "no worker is here" };
+        Ok(why.to_owned())
     }
 
     /// A worker has looked.
