@@ -147,7 +147,7 @@ impl Leader {
         let has_come = |worker: &WorkerId, incarnation| self.sessions.of(worker, incarnation).is_some();
         if state.workers.iter().any(|(worker, known)| !has_come(worker, known.incarnation)) {
             let why = "workers that could compare this version with the job's state have not come to the leader yet";
-            return Err(ClientError::new(ClientErrorKind::Unavailable, why));
+            return Err(ClientError::new(ClientErrorKind::Unavailable, why).with_help("submit it again in a moment"));
         }
         let is_one_here = self.sessions.connected().next().is_some();
         let why =
