@@ -213,6 +213,19 @@ fn whoever_asks_again_waits_for_the_worker_that_looks_already() {
 }
 
 #[test]
+fn all_who_wait_are_told_when_another_leads() {
+    let (mut cluster, _) = running();
+    submit(&mut cluster, 2);
+    submit(&mut cluster, 2);
+    let mut effects = Vec::new();
+    let leader = cluster.node.leader.take().unwrap();
+    cluster.node.step_down(&leader, &mut effects);
+    let is_told =
+        |effect: &&Effect| matches!(effect, Effect::Reply(_, Err(error)) if error.kind == ClientErrorKind::Unavailable);
+    assert_eq!(effects.iter().filter(is_told).count(), 2, "{effects:?}");
+}
+
+#[test]
 fn one_that_was_taken_meanwhile_is_no_other_job_with_that_name() {
     let (mut cluster, a) = running();
     cluster.ask(ClientRequest::CancelJob { job: JobRef::Id(JobId(1)) }).unwrap();
