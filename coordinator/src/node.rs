@@ -164,7 +164,7 @@ struct Requests {
     /// Until storage has answered.
     served: BTreeMap<OperationId, RequestId>,
     /// Until a worker has looked whether a version of a job can go on with its state.
-    comparing: BTreeMap<ComparisonId, Version>,
+    comparing: BTreeMap<ComparisonId, Vec<Version>>,
     /// Until files are deleted that nothing needed.
     held: Held,
 }
@@ -422,7 +422,7 @@ impl<S: LogStore> Node<S> {
         let reading = std::mem::take(&mut self.requests.reading);
         effects.extend(reading.into_values().map(|(request, ..)| Effect::Reply(request, Err(unavailable()))));
         let auditing = std::mem::take(&mut self.requests.auditing).into_values();
-        let comparing = std::mem::take(&mut self.requests.comparing).into_values().map(Version::request);
+        let comparing = std::mem::take(&mut self.requests.comparing).into_values().flatten().map(Version::request);
         let served = std::mem::take(&mut self.requests.served).into_values();
         let given_up = auditing.chain(comparing).chain(served);
         effects.extend(given_up.map(|request| Effect::Reply(request, Err(unavailable()))));

@@ -12,12 +12,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::{Epoch, JobGraph, JobId};
+use weir_core::{Epoch, ErrorKind, JobGraph, JobId, WorkerId};
 use weir_proto::client::{ClientError, ClientErrorKind};
 use weir_proto::control::{CheckpointRef, Failure, Misfits, StateComparison, ToWorker};
 
 use super::{Context, Effect, Leader, SessionId};
-use crate::cluster::{Job, JobSpec, JobStatus};
+use crate::cluster::{ClusterState, Job, JobSpec, JobStatus};
 
 /// How long a worker may take, which may have to fetch a plugin first. Whoever asks over HTTP waits for half a minute.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -66,6 +66,11 @@ impl Compared {
         Arc::ptr_eq(spec, &job.spec) && is_same(update, &job.update)
     }
 
+    /// Whether what is answered is about this job as it is.
+    fn answers(&self, id: JobId, job: &Job) -> bool {
+        self.job == id && self.is_about(job) && self.is_kept(job)
+    }
+
     /// Whether the checkpoint that was to be read is kept: a job that runs gives it up for newer ones, perhaps before it was read.
     fn is_kept(&self, job: &Job) -> bool {
         self.checkpoint.is_none_or(|epoch| job.checkpoint(epoch).is_some())
@@ -74,6 +79,9 @@ impl Compared {
 
 impl Leader {
     /// Has a worker look whether a job could go on with this version.
+    ///
+    /// # Errors
+    /// If workers that could look may come in a moment, or too many versions are looked at.
     pub(crate) fn compare_state(
         &mut self,
         context: &mut Context<'_>,
@@ -85,21 +93,23 @@ impl Leader {
         // What runs may be another version than the one that has written the checkpoint.
         let is_of_attempt = checkpoint.is_some_and(|checkpoint| checkpoint.attempt == job.attempt);
         let running = job.execution.is_some() && !is_of_attempt;
+        let has_state = checkpoint.is_some() || running;
         // Of a version that has failed it is not known that its state fits.
-        let fits = version.keeps_like(job.wanted()) && job.status != JobStatus::Failed;
-        let is_known = job.input_has_ended() || fits;
-        if is_known || (checkpoint.is_none() && !running) {
+        let keeps_the_same = version.keeps_like(job.wanted()) && job.status != JobStatus::Failed;
+        if job.input_has_ended() || keeps_the_same || !has_state {
             return Ok(Comparison::Needless);
         }
+        // A client that has waited for some seconds asks again.
+        let is_meant = |asked: &Compared| asked.answers(id, job) && asked.version.runs_like(&version.graph);
+        if let Some(under_way) = self.comparisons.find(is_meant) {
+            return Ok(Comparison::Asked(ComparisonId(under_way)));
+        }
         if self.comparisons.count() >= MOST {
-            let many = format!("it is looked whether {MOST} other jobs could go on with their state");
+            let many = format!("{MOST} versions of jobs are being compared with their state already");
             return Err(ClientError::new(ClientErrorKind::Conflict, many).with_help("submit it again in a moment"));
         }
-        let Some(session) = self.one_that_compares(job) else {
-            let is_old = self.sessions.connected().next().is_some();
-            let why =
-                if is_old { "the workers are of an earlier version, which cannot look" } else { "no worker is here" };
-            return Ok(Comparison::Impossible(why.to_owned()));
+        let Some(session) = self.worker_to_ask(job) else {
+            return self.nobody_to_ask(context.state).map(Comparison::Impossible);
         };
         let order = Arc::new(StateComparison {
             graph: version.graph.clone(),
@@ -108,25 +118,41 @@ impl Leader {
                 .map(|checkpoint| CheckpointRef { epoch: checkpoint.epoch, manifest: checkpoint.manifest.clone() }),
             running: running.then(|| job.spec.graph.clone()),
         });
-        let about = Compared {
+        let subject = Compared {
             job: id,
             before: (job.spec.clone(), job.update.clone()),
             checkpoint: checkpoint.map(|checkpoint| checkpoint.epoch),
             version: version.graph.clone(),
         };
-        let comparison = self.comparisons.ask(session, context.now.elapsed + PATIENCE, about);
+        let comparison = self.comparisons.ask(session, context.now.elapsed + PATIENCE, subject);
         context.send(session, ToWorker::CompareState { id: comparison, order });
         Ok(Comparison::Asked(ComparisonId(comparison)))
     }
 
-    /// A worker of the job, which has its plugins, or any other, of those that know how.
-    fn one_that_compares(&self, job: &Job) -> Option<SessionId> {
-        let understands = |session: &SessionId| {
-            self.sessions.get(*session).is_some_and(|known| known.hello.compares_state && !known.leaving)
-        };
+    /// A worker of the job, which has its plugins, or any other, of those that know how; one that is about to go if there is no other.
+    fn worker_to_ask(&self, job: &Job) -> Option<SessionId> {
         let placed = job.execution.iter().flat_map(|execution| &execution.placement.workers);
         let placed = placed.filter_map(|placed| self.sessions.of(&placed.worker, placed.incarnation));
-        placed.chain(self.sessions.connected().map(|(_, session)| session)).find(understands)
+        let all = placed.chain(self.sessions.connected().map(|(_, session)| session));
+        let known = all.filter_map(|session| Some((session, self.sessions.get(session)?)));
+        let able = known.filter(|(_, known)| known.hello.compares_state && !known.dismissed);
+        able.min_by_key(|(_, known)| known.leaving).map(|(session, _)| session)
+    }
+
+    /// Why there is no worker to ask.
+    ///
+    /// # Errors
+    /// If there may be one in a moment: a new leader has none of those that are registered until they have come to it, and loses those that do not.
+    fn nobody_to_ask(&self, state: &ClusterState) -> Result<String, ClientError> {
+        let has_come = |worker: &WorkerId, incarnation| self.sessions.of(worker, incarnation).is_some();
+        if state.workers.iter().any(|(worker, known)| !has_come(worker, known.incarnation)) {
+            let why = "workers that could compare this version with the job's state have not come to the leader yet";
+            return Err(ClientError::new(ClientErrorKind::Unavailable, why).with_help("submit it again in a moment"));
+        }
+        let is_one_here = self.sessions.connected().next().is_some();
+        let why =
+            if is_one_here { "the workers are of an earlier version, which cannot look" } else { "no worker is here" };
+        Ok(why.to_owned())
     }
 
     /// A worker has looked.
@@ -140,22 +166,13 @@ impl Leader {
         let Some(asked) = self.comparisons.answered(session, id) else { return };
         let job = context.state.jobs.get(&asked.job);
         let outcome = match (job.filter(|job| asked.is_about(job)), misfits) {
-            // Whoever waited too long has asked twice, and heard nothing of the first answer.
+            // Somebody has asked later, and was answered first.
             (None, _) if job.is_some_and(|job| job.wanted().graph.runs_like(&asked.version)) => Ok(()),
             (None, _) => Err(undecided(format!("job {} was changed meanwhile", asked.job))),
             (Some(job), Err(_)) if !asked.is_kept(job) => {
                 Err(undecided(format!("job {} has completed other checkpoints before it could be looked", asked.job)))
             }
-            (Some(_), Err(failure)) => {
-                let job = asked.job;
-                let report = failure.report;
-                Err(ClientError::new(
-                    ClientErrorKind::Conflict,
-                    format!(
-                        "job {job} is left as it is: it cannot be told whether this version could go on with its state: {report}"
-                    ),
-                ))
-            }
+            (Some(_), Err(failure)) => Err(untold(asked.job, failure)),
             (Some(_), Ok(misfits)) => refusal(&asked, &misfits).map_or(Ok(()), Err),
         };
         context.effects.push(Effect::StateCompared(ComparisonId(id), outcome));
@@ -183,20 +200,37 @@ fn undecided(why: impl Into<String>) -> ClientError {
     ClientError::new(ClientErrorKind::Conflict, why).with_help("nothing was changed: submit it again")
 }
 
+/// A worker could not look. What is not to be reached may be there soon, and the file of a plugin that nothing needs yet may be deleted before it is
+/// fetched: whoever submits it again brings it again.
+fn untold(job: JobId, failure: Failure) -> ClientError {
+    let Failure { kind, report, .. } = failure;
+    let why = format!(
+        "job {job} is left as it is: it cannot be told whether this version could go on with its state: {report}"
+    );
+    match kind {
+        ErrorKind::Environment => undecided(why),
+        ErrorKind::User | ErrorKind::Data | ErrorKind::Internal => ClientError::new(ClientErrorKind::Conflict, why),
+    }
+}
+
 /// Why the version cannot go on; `None` if it can.
 fn refusal(asked: &Compared, misfits: &Misfits) -> Option<ClientError> {
     let Misfits { stored, running } = misfits;
     let job = asked.job;
     let epoch = asked.checkpoint.unwrap_or_default();
     let stored_lines = stored.iter().map(|why| format!("\n  checkpoint {epoch}: {why}"));
-    let running_lines = running.iter().map(|why| format!("\n  what runs now: {why}"));
+    let running_lines =
+        running.iter().filter(|why| !stored.contains(why)).map(|why| format!("\n  what runs now: {why}"));
     let lines: String = stored_lines.chain(running_lines).collect();
     if lines.is_empty() {
         return None;
     }
-    let help = if stored.is_empty() && asked.checkpoint.is_some() {
+    let help = if stored.is_empty() {
+        let from = asked
+            .checkpoint
+            .map_or_else(|| "begins anew".to_owned(), |epoch| format!("goes on from checkpoint {epoch}"));
         format!(
-            "what runs has completed no checkpoint yet: `weir jobs cancel {job}` ends it without one, and then this version goes on from checkpoint {epoch}"
+            "what runs has completed no checkpoint yet: `weir jobs cancel {job}` ends it without one, and then this version {from}"
         )
     } else {
         "submit a version whose state fits: what is kept may get columns that may be null or have a default, lose columns, or have wider ones; \

@@ -16,7 +16,7 @@ pub struct Questions<T> {
 struct Asked<T> {
     session: SessionId,
     deadline: Duration,
-    about: T,
+    subject: T,
 }
 
 impl<T> Questions<T> {
@@ -31,21 +31,26 @@ impl<T> Questions<T> {
     }
 
     /// What they are about.
-    pub fn abouts(&self) -> impl Iterator<Item = &T> {
-        self.asked.values().map(|asked| &asked.about)
+    pub fn subjects(&self) -> impl Iterator<Item = &T> {
+        self.asked.values().map(|asked| &asked.subject)
+    }
+
+    /// The number of the first one about something like this.
+    pub fn find(&self, is_meant: impl Fn(&T) -> bool) -> Option<u64> {
+        self.asked.iter().find(|(_, asked)| is_meant(&asked.subject)).map(|(id, _)| *id)
     }
 
     /// Notes a question, and returns its number.
-    pub fn ask(&mut self, session: SessionId, deadline: Duration, about: T) -> u64 {
+    pub fn ask(&mut self, session: SessionId, deadline: Duration, subject: T) -> u64 {
         self.last += 1;
-        self.asked.insert(self.last, Asked { session, deadline, about });
+        self.asked.insert(self.last, Asked { session, deadline, subject });
         self.last
     }
 
     /// What the answer is to; `None` if nobody waits for it, or another worker was asked.
     pub fn answered(&mut self, session: SessionId, id: u64) -> Option<T> {
         self.asked.get(&id).filter(|asked| asked.session == session)?;
-        self.asked.remove(&id).map(|asked| asked.about)
+        self.asked.remove(&id).map(|asked| asked.subject)
     }
 
     /// Takes those that a worker was asked which is gone.

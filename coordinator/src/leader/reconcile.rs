@@ -91,7 +91,7 @@ impl Leader {
     fn collect_artifacts(&mut self, context: &mut Context<'_>) {
         let specs = context.state.jobs.values().flat_map(|job| [Some(&job.spec), job.update.as_ref()]);
         // A version of which it is still looked whether its state fits has its files there.
-        let versions = self.comparisons.abouts().map(Compared::version);
+        let versions = self.comparisons.subjects().map(Compared::version);
         let graphs = specs.flatten().map(|spec| &*spec.graph).chain(versions);
         let needed = graphs.flat_map(JobGraph::artifacts).map(|artifact| artifact.hash.clone());
         let catalogs = context.state.namespaces.values().flat_map(|namespace| &namespace.catalog.statements);

@@ -1,9 +1,9 @@
 //! Another version of a job that is there: proposed once it is known that it can go on with the job's state.
 
-use weir_proto::client::{ClientError, SubmitJob};
+use weir_proto::client::{ClientError, ClientResponse, SubmitJob};
 
 use super::{Effect, Node, RequestId, requests};
-use crate::cluster::Command;
+use crate::cluster::{Command, Job, JobStatus};
 use crate::leader::{Comparison, ComparisonId, Context, Now};
 use crate::raft::LogStore;
 
@@ -35,7 +35,8 @@ impl<S: LogStore> Node<S> {
         self.carry_out(wanted, effects).map_err(requests::internal)?;
         Ok(match comparison {
             Comparison::Asked(id) => {
-                self.requests.comparing.insert(id, Version { request, by: by.clone(), submit, at: now.wall });
+                let version = Version { request, by: by.clone(), submit, at: now.wall };
+                self.requests.comparing.entry(id).or_default().push(version);
                 None
             }
             Comparison::Needless => Some((command, None)),
@@ -50,13 +51,30 @@ impl<S: LogStore> Node<S> {
         outcome: Result<(), ClientError>,
         effects: &mut Vec<Effect>,
     ) -> weir_core::Result<()> {
-        let Some(Version { request, by, submit, at }) = self.requests.comparing.remove(&id) else { return Ok(()) };
-        if let Err(refused) = outcome {
-            effects.push(Effect::Reply(request, Err(refused)));
-            return Ok(());
+        for version in self.requests.comparing.remove(&id).unwrap_or_default() {
+            match &outcome {
+                Ok(()) => self.go_on_with(version, effects)?,
+                Err(refused) => effects.push(Effect::Reply(version.request, Err(refused.clone()))),
+            }
         }
-        let command = requests::submission(&self.state, submit, at);
-        self.propose(&requests::command_by(by, command), Some(request.into()))
+        Ok(())
+    }
+
+    fn go_on_with(&mut self, version: Version, effects: &mut Vec<Effect>) -> weir_core::Result<()> {
+        let Version { request, by, submit, at } = version;
+        let there = self.state.job_by_name(&submit.namespace, &submit.name);
+        let is_taken =
+            |there: &Job| there.status != JobStatus::Finished && there.wanted().graph.runs_like(&submit.graph);
+        let taken = there.filter(|(_, there)| is_taken(there)).map(|(job, _)| job);
+        match (requests::submission(&self.state, submit, at), taken) {
+            // It was asked for twice. Whoever did may have heard only this, and is to have a job go on that has ended.
+            (Command::SubmitJob { .. }, Some(job)) => {
+                let answer = ClientResponse::Submitted { job, already_there: true, updated: true, unchecked: None };
+                effects.push(Effect::Reply(request, Ok(answer)));
+                Ok(())
+            }
+            (command, _) => self.propose(&requests::command_by(by, command), Some(request.into())),
+        }
     }
 }
 

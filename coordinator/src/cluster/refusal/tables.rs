@@ -1,4 +1,4 @@
-//! What is different about the tables of two dataflows: who is told that one is not the other looks there first.
+//! How the tables of two dataflows differ: said where a submission is refused because it is another job, for which a changed table is the usual reason.
 
 use std::collections::BTreeMap;
 

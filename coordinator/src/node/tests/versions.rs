@@ -128,7 +128,9 @@ fn as_long_as_an_attempt_has_no_checkpoint_of_its_own_it_counts_what_it_keeps() 
     let id = submit(&mut cluster, 2);
     assert_eq!(cluster.heard(a).last().unwrap(), &format!("compare state {id} with None, running true"));
     cluster.say(a, compared(id, &[], &["o/plugin count: state 'n' does not fit"]));
-    assert!(refused(&mut cluster).contains("what runs now: o/plugin count: state 'n' does not fit"));
+    let told = refused(&mut cluster);
+    assert!(told.contains("what runs now: o/plugin count: state 'n' does not fit"), "{told}");
+    assert!(told.ends_with("`weir jobs cancel 1` ends it without one, and then this version begins anew"), "{told}");
 
     // Version 2 runs from a checkpoint of version 1, which version 3 would fit.
     let (mut cluster, a) = running();
@@ -157,10 +159,9 @@ fn whoever_waits_hears_when_nobody_will_say_and_nothing_has_changed() {
     let id = submit(&mut cluster, 2);
     let failed = Failure { kind: ErrorKind::Environment, report: "the plugin p is not here".into(), peer_lost: false };
     cluster.say(a, FromWorker::StateCompared { id, misfits: Err(failed) });
-    assert!(
-        refused(&mut cluster)
-            .contains("it cannot be told whether this version could go on with its state: the plugin p is not here")
-    );
+    assert!(refused(&mut cluster).contains(
+        "it cannot be told whether this version could go on with its state: the plugin p is not here | nothing was changed: submit it again"
+    ));
 
     submit(&mut cluster, 2);
     cluster.step(Event::WorkerDisconnected(a));
@@ -187,16 +188,94 @@ fn what_was_compared_with_another_job_than_it_is_now_decides_nothing() {
     assert_eq!(cluster.job().wanted().graph.artifacts()[0].version, "2");
 }
 
+/// What was answered since the last look: of each, whether the version is what the job goes on with by now.
+fn taken(cluster: &mut Cluster) -> Vec<bool> {
+    let answers = cluster.answers.drain(..);
+    let is_updated = |answer: Result<ClientResponse, ClientError>| match answer {
+        Ok(ClientResponse::Submitted { already_there: true, updated, .. }) => updated,
+        other => panic!("{other:?}"),
+    };
+    answers.map(is_updated).collect()
+}
+
 #[test]
-fn whoever_asks_twice_hears_that_it_is_done() {
+fn whoever_asks_again_waits_for_the_worker_that_looks_already() {
     let (mut cluster, a) = running();
-    let (first, again) = (submit(&mut cluster, 2), submit(&mut cluster, 2));
-    for (id, is_updated) in [(first, true), (again, false)] {
-        cluster.say(a, compared(id, &[], &[]));
-        let answer = cluster.answers.pop().unwrap().unwrap();
-        let ClientResponse::Submitted { already_there: true, updated, .. } = answer else { panic!("{answer:?}") };
-        assert_eq!(updated, is_updated);
-    }
+    cluster.phase(a, 1, AttemptPhase::Failed(failure(ErrorKind::User, false)));
+    assert_eq!(cluster.job().status.to_string(), "failed");
+    let first = submit(&mut cluster, 2);
+    assert!((0..10).all(|_| submit(&mut cluster, 2) == first));
+    assert_ne!(submit(&mut cluster, 3), first, "which is another version");
+    assert_eq!(cluster.answers.len(), 0, "none is too many");
+    cluster.say(a, compared(first, &[], &[]));
+    assert_eq!(taken(&mut cluster), [true; 11], "each of them has the job go on");
+    assert_eq!(cluster.job().wanted().graph.artifacts()[0].version, "2");
+}
+
+#[test]
+fn all_who_wait_are_told_when_another_leads() {
+    let (mut cluster, _) = running();
+    submit(&mut cluster, 2);
+    submit(&mut cluster, 2);
+    let mut effects = Vec::new();
+    let leader = cluster.node.leader.take().unwrap();
+    cluster.node.step_down(&leader, &mut effects);
+    let is_told =
+        |effect: &&Effect| matches!(effect, Effect::Reply(_, Err(error)) if error.kind == ClientErrorKind::Unavailable);
+    assert_eq!(effects.iter().filter(is_told).count(), 2, "{effects:?}");
+}
+
+#[test]
+fn one_that_was_taken_meanwhile_is_no_other_job_with_that_name() {
+    let (mut cluster, a) = running();
+    cluster.ask(ClientRequest::CancelJob { job: JobRef::Id(JobId(1)) }).unwrap();
+    let stale = submit(&mut cluster, 2);
+    cluster.submit_with(version(1), 1, 2000).unwrap();
+    let again = submit(&mut cluster, 2);
+    assert_ne!(stale, again, "the job is another one than it was");
+    cluster.say(a, compared(again, &[], &[]));
+    cluster.say(a, compared(stale, &[], &[]));
+    assert_eq!(taken(&mut cluster), [true, true], "whoever has asked first may not have heard of it");
+}
+
+#[test]
+fn what_is_in_the_way_twice_is_said_once() {
+    let (mut cluster, a) = running();
+    let id = submit(&mut cluster, 2);
+    cluster.say(a, compared(id, &["'n' does not fit"], &["'n' does not fit", "'m' does not fit"]));
+    let told = refused(&mut cluster);
+    assert!(told.contains("\n  checkpoint 1: 'n' does not fit\n  what runs now: 'm' does not fit |"), "{told}");
+}
+
+#[test]
+fn a_new_leader_takes_no_version_unchecked_while_workers_are_on_their_way_to_it() {
+    let mut cluster = running().0.restart();
+    assert_eq!(cluster.submit_graph(version(2), 1).unwrap_err().kind, ClientErrorKind::Unavailable);
+    let old = Hello { compares_state: false, ..hello("b", 1, vec![]) };
+    cluster.step(Event::WorkerConnected(SessionId(2), old));
+    assert_eq!(cluster.submit_graph(version(2), 1).unwrap_err().kind, ClientErrorKind::Unavailable);
+    let a = cluster.connect(3, "a", 1, vec![status(1, AttemptPhase::Running, 1)]);
+    let id = submit(&mut cluster, 2);
+    cluster.say(a, compared(id, &["it does not"], &[]));
+    assert!(refused(&mut cluster).contains("checkpoint 1: it does not"));
+
+    // Those that do not come are lost, and nobody waits for them any more.
+    let mut cluster = cluster.restart();
+    cluster.pass(Duration::from_secs(6));
+    let answer = cluster.submit_graph(version(2), 1).unwrap();
+    let ClientResponse::Submitted { updated: true, unchecked: Some(why), .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(why, "no worker is here");
+}
+
+#[test]
+fn a_worker_that_is_to_go_looks_if_there_is_no_other() {
+    let (mut cluster, a) = running();
+    cluster.say(a, FromWorker::Leaving);
+    let id = submit(&mut cluster, 2);
+    assert!(cluster.heard(a).iter().any(|said| said.starts_with(&format!("compare state {id} "))));
+    let b = cluster.connect(2, "b", 1, vec![]);
+    let id = submit(&mut cluster, 3);
+    assert!(cluster.heard(b).iter().any(|said| said.starts_with(&format!("compare state {id} "))));
 }
 
 #[test]
@@ -208,10 +287,6 @@ fn where_no_worker_knows_how_to_look_the_answer_says_so() {
     let answer = cluster.submit_graph(version(2), 1).unwrap();
     let ClientResponse::Submitted { updated: true, unchecked: Some(why), .. } = answer else { panic!("{answer:?}") };
     assert_eq!(why, "the workers are of an earlier version, which cannot look");
-    cluster.step(Event::WorkerDisconnected(SessionId(1)));
-    let answer = cluster.submit_graph(version(3), 1).unwrap();
-    let ClientResponse::Submitted { updated: true, unchecked: Some(why), .. } = answer else { panic!("{answer:?}") };
-    assert_eq!(why, "no worker is here");
 }
 
 #[test]
