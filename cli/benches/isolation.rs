@@ -89,6 +89,8 @@ fn measure_function(what: &str, plugin: &dyn Plugin, name: &str, rows: usize) ->
                     for group in &mut groups {
                         group.update(std::slice::from_ref(&texts), of_group).unwrap();
                     }
+                    // As operators do.
+                    groups.iter_mut().for_each(|group| group.announce(true));
                     for group in &mut groups {
                         assert_eq!(group.result().unwrap().len(), 1);
                     }

@@ -62,7 +62,7 @@ use weir_core::{Error, Operator, Result};
 pub use self::child::serve;
 pub use self::process::how_it_ended;
 
-use self::functions::Seat;
+use self::functions::SubtaskFunctions;
 use self::lease::{Child, Lease};
 use self::operator::IsolatedOperator;
 use self::process::{Process, waiting};
@@ -113,8 +113,8 @@ impl Children {
 #[derive(Clone)]
 pub struct IsolatedPlugin {
     inner: Arc<Inner>,
-    /// Where its functions are called.
-    seat: Arc<Seat>,
+    /// Its functions, which have a child together.
+    functions: Arc<SubtaskFunctions>,
 }
 
 struct Inner {
@@ -147,13 +147,13 @@ impl IsolatedPlugin {
 
     fn made(inner: Inner) -> Self {
         let inner = Arc::new(inner);
-        Self { seat: Seat::of(&inner), inner }
+        Self { functions: SubtaskFunctions::of(&inner), inner }
     }
 
     /// The same, whose functions are called in a child of their own.
     #[must_use]
     pub fn of_subtask(&self) -> Self {
-        Self { seat: Seat::of(&self.inner), inner: self.inner.clone() }
+        Self { functions: SubtaskFunctions::of(&self.inner), inner: self.inner.clone() }
     }
 
     /// The same, in processes of another program, which is `weir` too: for tests and measurements, which are not.
@@ -202,7 +202,7 @@ impl Plugin for IsolatedPlugin {
 
     fn function(&self, name: &str) -> Result<(FunctionSignature, FunctionCode)> {
         let signature = self.inner.signature(name)?;
-        Ok((signature.clone(), self.seat.function(signature)))
+        Ok((signature.clone(), self.functions.function(signature)))
     }
 }
 

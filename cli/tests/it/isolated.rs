@@ -21,6 +21,7 @@ use weir_worker::isolated::{Children, IsolatedPlugin};
 use crate::cluster::isolation::kill;
 use crate::rust_jobs::example;
 
+mod asked;
 mod beside;
 #[path = "../../../jobs/test-plugin/src/columns.rs"]
 mod columns;

@@ -44,7 +44,7 @@ mod zones;
 
 pub use adapted::in_own_terms;
 pub use like::like_pattern;
-pub use plugin::in_sql;
+pub use plugin::{group_of_plugin, in_sql};
 pub use refused::refused;
 pub use registry::Functions;
 pub use type_names::types_in_sql;

@@ -26,6 +26,7 @@ use super::nulls::without_hidden;
 use super::type_of::sql_type_name;
 
 pub(super) use aggregate::AggregateOfPlugin;
+pub use aggregate::group_of_plugin;
 
 /// A function of a plugin.
 pub(super) struct OfPlugin {

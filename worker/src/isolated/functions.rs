@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, new_empty_array};
 use weir_core::plugin::{
     AggregateFunction, AggregateGroup, FunctionCode, FunctionKind, FunctionSignature, ScalarFunction,
 };
@@ -16,11 +16,11 @@ use super::Inner;
 use super::groups::{Addition, Groups};
 use super::lease::Lease;
 use super::process::waiting;
-use super::protocol::{Call, FunctionCall};
-use super::values::{columns, of_function, values};
+use super::protocol::{Call, FunctionCall, Stream};
+use super::values::{columns, values};
 
-/// Where a plugin's functions are called.
-pub struct Seat {
+/// The functions of a plugin that a subtask calls.
+pub struct SubtaskFunctions {
     plugin: Arc<Inner>,
     link: Mutex<Option<Link>>,
     /// Of the next group.
@@ -45,7 +45,7 @@ impl Drop for Link {
     }
 }
 
-impl Seat {
+impl SubtaskFunctions {
     /// One for functions of this plugin.
     pub(super) fn of(plugin: &Arc<Inner>) -> Arc<Self> {
         Arc::new(Self { plugin: plugin.clone(), link: Mutex::default(), next: AtomicU64::new(0) })
@@ -53,7 +53,7 @@ impl Seat {
 
     /// The code of the function with this signature.
     pub fn function(self: &Arc<Self>, signature: FunctionSignature) -> FunctionCode {
-        let remote = Remote { seat: self.clone(), signature: Arc::new(signature) };
+        let remote = Remote { functions: self.clone(), signature: Arc::new(signature) };
         match remote.signature.kind {
             FunctionKind::Scalar => FunctionCode::Scalar(Arc::new(remote)),
             FunctionKind::Aggregate { .. } => FunctionCode::Aggregate(Arc::new(remote)),
@@ -100,7 +100,7 @@ impl Seat {
 /// A function in a child.
 #[derive(Clone)]
 struct Remote {
-    seat: Arc<Seat>,
+    functions: Arc<SubtaskFunctions>,
     signature: Arc<FunctionSignature>,
 }
 
@@ -112,17 +112,20 @@ impl fmt::Debug for Remote {
 
 impl ScalarFunction for Remote {
     fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
-        let mut link = self.seat.lock();
-        let (lease, Called { number, .. }) = self.seat.called(&mut link, &self.signature)?;
+        if rows == 0 {
+            return Ok(new_empty_array(&self.signature.result));
+        }
+        let mut link = self.functions.lock();
+        let (lease, Called { number, .. }) = self.functions.called(&mut link, &self.signature)?;
         let given = (!arguments.is_empty()).then(|| columns(arguments.to_vec(), rows)).transpose()?;
-        let given = given.as_ref().map(|rows| (of_function(*number, false), rows));
+        let given = given.as_ref().map(|rows| (Stream::Arguments(*number), rows));
         values(lease, FunctionCall::Call { function: *number, rows }, given)
     }
 }
 
 impl AggregateFunction for Remote {
     fn group(&self) -> Result<Box<dyn AggregateGroup>> {
-        let number = self.seat.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.functions.next.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(RemoteGroup { function: self.clone(), number }))
     }
 }
@@ -135,16 +138,16 @@ struct RemoteGroup {
 
 impl RemoteGroup {
     fn add(&mut self, states: bool, columns: Vec<ArrayRef>, rows: usize) -> Result<()> {
-        let Remote { seat, signature } = &self.function;
-        let mut link = seat.lock();
-        let (lease, Called { number, groups }) = seat.called(&mut link, signature)?;
+        let Remote { functions, signature } = &self.function;
+        let mut link = functions.lock();
+        let (lease, Called { number, groups }) = functions.called(&mut link, signature)?;
         groups.add((lease, *number), Addition { group: self.number, states, columns, rows })
     }
 
     fn value(&mut self, results: bool) -> Result<ArrayRef> {
-        let Remote { seat, signature } = &self.function;
-        let mut link = seat.lock();
-        let (lease, Called { number, groups }) = seat.called(&mut link, signature)?;
+        let Remote { functions, signature } = &self.function;
+        let mut link = functions.lock();
+        let (lease, Called { number, groups }) = functions.called(&mut link, signature)?;
         groups.value((lease, *number), self.number, results)
     }
 }
@@ -166,9 +169,18 @@ impl AggregateGroup for RemoteGroup {
         self.value(true)
     }
 
+    fn announce(&mut self, result: bool) {
+        let Remote { functions, signature } = &self.function;
+        let mut link = functions.lock();
+        // What goes wrong is told when it is asked.
+        if let Ok((_, called)) = functions.called(&mut link, signature) {
+            called.groups.announce(self.number, result);
+        }
+    }
+
     fn bytes(&self) -> usize {
-        let Remote { seat, signature } = &self.function;
-        let link = seat.lock();
+        let Remote { functions, signature } = &self.function;
+        let link = functions.lock();
         let called = link.as_ref().and_then(|link| link.functions.get(&signature.name));
         called.map_or(0, |called| called.groups.bytes(self.number))
     }
@@ -176,8 +188,8 @@ impl AggregateGroup for RemoteGroup {
 
 impl Drop for RemoteGroup {
     fn drop(&mut self) {
-        let Remote { seat, signature } = &self.function;
-        let mut link = seat.lock();
+        let Remote { functions, signature } = &self.function;
+        let mut link = functions.lock();
         if let Some(called) = link.as_mut().and_then(|link| link.functions.get_mut(&signature.name)) {
             called.groups.forget(self.number);
         }

@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -12,11 +12,8 @@ use weir_plugin_abi::ErrorText;
 use super::Inner;
 use super::later::Later;
 use super::process::{GRACE, Process, waiting};
-use super::protocol::{Call, Given, Reply};
-use super::wire::{self, Receiver, Rows, Sender};
-
-/// The stream of the wire that rows belong to that a sink has asked for.
-const GIVEN: u32 = 1 << 30;
+use super::protocol::{Call, Given, Reply, Stream};
+use super::wire::{self, Receiver, Sender};
 
 /// A process and its sockets. The sockets are closed first, and the process ends by that.
 pub struct Child {
@@ -25,7 +22,7 @@ pub struct Child {
     pub later: Later,
     /// The process.
     pub process: Arc<Process>,
-    /// Whether nobody can use it any more: something of what it has made could not be dropped, or not be made.
+    /// Whether nobody can use it any more: it is not understood, or something of what it has made could not be dropped, or not be made.
     is_spoiled: AtomicBool,
 }
 
@@ -81,6 +78,9 @@ pub struct Outcome<T> {
     pub state_bytes: usize,
 }
 
+/// Rows of a call, and what they are.
+pub type Rows<'a> = (Stream, &'a Batch);
+
 /// What a call is given that asks for rows; `None`: there are no more.
 pub type Give<'a> = &'a mut dyn FnMut() -> Result<Option<Batch>>;
 
@@ -129,16 +129,25 @@ impl Lease {
     /// The same, for something that is not used any more. A child that does not do that in time has no other use.
     pub fn end(&self, call: &Call) {
         let child = self.child();
-        let ended = waiting(|| {
-            let mut calls = child.calls();
-            let mut give = || Err(Error::internal("what ends asks for rows"));
+        if child.is_spoiled.load(Ordering::Relaxed) || child.process.has_ended() || self.ended(call).is_none() {
+            self.spoil();
+        }
+    }
+
+    /// `None`: it has not ended in time, or is called by another thread, for nobody knows how long.
+    fn ended(&self, call: &Call) -> Option<()> {
+        let child = self.child();
+        let mut calls = match child.calls.try_lock() {
+            Ok(calls) => calls,
+            Err(TryLockError::Poisoned(calls)) => calls.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let mut give = || Err(Error::internal("what ends asks for rows"));
+        waiting(|| {
             calls.patience(Some(GRACE)).ok()?;
             child.call::<()>(&mut calls, (call, None), &mut |_, _| (), &mut give).ok()?;
             calls.patience(None).ok()
-        });
-        if ended.is_none() {
-            self.spoil();
-        }
+        })
     }
 
     /// The child ends with this.
@@ -162,8 +171,11 @@ impl Child {
         emit: &mut dyn FnMut(OutputPort, Batch),
         give: Give<'_>,
     ) -> Result<Outcome<T>> {
-        let broken = |error| self.process.why(error);
-        let message = sender.encode(call, rows)?;
+        let broken = |error| {
+            self.is_spoiled.store(true, Ordering::Relaxed);
+            self.process.why(error)
+        };
+        let message = sender.encode(call, rows.map(|(stream, rows)| (stream.number(), rows)))?;
         sender.write(&message).map_err(broken)?;
         loop {
             match receiver.receive::<Reply<T>>().map_err(broken)? {
@@ -188,7 +200,7 @@ fn hand_over(sender: &mut Sender, rows: Result<Option<Batch>>) -> Result<()> {
     match rows {
         Ok(None) => sender.send(&Given::End, None),
         Err(error) => sender.send(&failed(&error), None),
-        Ok(Some(batch)) => match sender.encode(&Given::Rows, Some((GIVEN, &batch))) {
+        Ok(Some(batch)) => match sender.encode(&Given::Rows, Some((Stream::Given.number(), &batch))) {
             Ok(message) => sender.write(&message),
             Err(error) => sender.send(&failed(&error), None),
         },

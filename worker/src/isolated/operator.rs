@@ -12,19 +12,9 @@ use weir_core::{
     TableSchema,
 };
 
-use super::lease::{Lease, Outcome};
-use super::protocol::{Bound, Call, Captured};
+use super::lease::{Lease, Outcome, Rows};
+use super::protocol::{Bound, Call, Captured, Stream};
 use super::waiting;
-use super::wire::Rows;
-
-/// The stream of the wire that rows of this input, or of this table, belong to.
-fn of_input(ordinal: usize) -> u32 {
-    u32::try_from(ordinal).unwrap_or(u32::MAX) << 1
-}
-
-fn of_table(table: usize) -> u32 {
-    of_input(table) | 1
-}
 
 /// An operator in a child.
 pub struct IsolatedOperator {
@@ -169,7 +159,7 @@ impl Operator for IsolatedOperator {
 
     fn load(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
         let rows = with_columns(rows, vec![(DataType::UInt64, Arc::new(hashes.clone()))])?;
-        self.ask(&Call::Load { table }, Some((of_table(table), &rows)))
+        self.ask(&Call::Load { table }, Some((Stream::Table(table), &rows)))
     }
 
     fn expired(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
@@ -187,12 +177,12 @@ impl Operator for IsolatedOperator {
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
         // In two steps: to ask about each would take a call of this process for each.
         let hashes: UInt64Array = self.hashes()?.values().iter().copied().filter(|hash| leaves(*hash)).collect();
-        self.ask(&Call::Evict, Some((u32::MAX, &of_hashes(hashes)?)))
+        self.ask(&Call::Evict, Some((Stream::Hashes, &of_hashes(hashes)?)))
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
         let now = out.now();
-        self.call(&Call::Process { ordinal, now }, Some((of_input(ordinal), &batch)), out)
+        self.call(&Call::Process { ordinal, now }, Some((Stream::Input(ordinal), &batch)), out)
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {

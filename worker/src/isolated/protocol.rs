@@ -7,6 +7,39 @@ use weir_core::plugin::{OperatorRequest, PluginCommit, TableRequest};
 use weir_core::{EventTime, OpenContext, OutputPort, Outstanding};
 use weir_plugin_abi::ErrorText;
 
+/// What rows are, beside the call that they go with. Those of one stream of the wire mostly have the same columns, so each of these has its own.
+#[derive(Debug, Clone, Copy)]
+pub enum Stream {
+    /// Of an operator's input.
+    Input(usize),
+    /// Of a table in its state.
+    Table(usize),
+    /// Key hashes.
+    Hashes,
+    /// Rows that a sink has asked for.
+    Given,
+    /// Arguments of this function.
+    Arguments(u32),
+    /// States of its groups.
+    States(u32),
+}
+
+impl Stream {
+    /// Its number: the kind stands in the last three bits, so that no two of them are the same.
+    pub fn number(self) -> u32 {
+        let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+        let (kind, which) = match self {
+            Self::Input(ordinal) => (0, place(ordinal)),
+            Self::Table(table) => (1, place(table)),
+            Self::Hashes => (2, 0),
+            Self::Given => (3, 0),
+            Self::Arguments(function) => (4, function),
+            Self::States(function) => (5, function),
+        };
+        which << 3 | kind
+    }
+}
+
 /// What the worker asks for, one after the other. Times called `now` are the processing time of the call.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Call {
@@ -82,6 +115,8 @@ pub enum FunctionCall {
         /// Results, not states.
         results: bool,
         groups: Vec<u64>,
+        /// Others, which are dropped before.
+        forgotten: Vec<u64>,
     },
     /// Groups are dropped.
     Forget { function: u32, groups: Vec<u64> },

@@ -6,17 +6,12 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
 use weir_core::{Batch, Error, Result};
 
-use super::lease::Lease;
+use super::lease::{Lease, Rows};
 use super::process::waiting;
 use super::protocol::{Call, FunctionCall};
 
-/// The stream of the wire that arguments of this function, or states of its groups, belong to.
-pub fn of_function(function: u32, states: bool) -> u32 {
-    1 << 31 | function << 1 | u32::from(states)
-}
-
 /// The values that a call has emitted.
-pub fn values(lease: &Lease, call: FunctionCall, given: Option<(u32, &Batch)>) -> Result<ArrayRef> {
+pub fn values(lease: &Lease, call: FunctionCall, given: Option<Rows<'_>>) -> Result<ArrayRef> {
     let mut emitted = None;
     waiting(|| lease.call::<()>(&Call::Function(call), given, &mut |_, rows| emitted = Some(rows)))?;
     let emitted = emitted.map(Batch::into_appended).transpose()?;

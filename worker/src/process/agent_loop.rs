@@ -145,7 +145,10 @@ impl AgentLoop {
                     Event::Committed { job, epoch, result: result.map_err(|error| failure(&error)) }
                 });
                 // One that has ended has said so.
-                self.commits.insert(job, commit).inspect(AbortHandle::abort);
+                if let Some(before) = self.commits.insert(job, commit).filter(|before| !before.is_finished()) {
+                    warn!(%job, %epoch, "a commit has not ended since it was asked for, and begins anew: its plugin's process is ended");
+                    before.abort();
+                }
             }
             Effect::Merge { job, attempt, storage, checkpoint } => {
                 let epoch = checkpoint.epoch;

@@ -131,6 +131,35 @@ fn what_ends_the_process_of_an_aggregate_restarts_its_own_job_with_the_reason() 
 }
 
 #[test]
+fn groups_of_an_aggregate_go_on_with_other_subtasks() {
+    let cluster = Cluster::start(1, 3);
+    let worker = cluster.pid("w1");
+    let words = Words::new();
+    submit(&cluster, "moved", &words, AGGREGATE, &[]).code(0);
+    cluster.until_checkpoint("moved");
+    let (over, open, behind) =
+        (["a", "bb", "a"], ["a", "bb", "ccc", "dddd", "eeeee", "a"], ["a", "dddd", "another"].as_slice());
+    // What is shown of the first minute shows that the rows of the next one were read, too.
+    let in_minute = |minute: usize, said: &[&str]| -> String {
+        said.iter().map(|word| format!("{word},2026-01-01 00:{minute:02}:10\n")).collect()
+    };
+    let file = words.path("next");
+    std::fs::write(&file, [in_minute(0, &over), in_minute(1, &["end"]), in_minute(1, &open)].concat()).unwrap();
+    std::fs::rename(file, words.path("in").join("first.csv")).unwrap();
+    words.wait_for(letters(&[&over]).len());
+    for (parallelism, minute) in [("3", 1), ("1", 2)] {
+        cluster.weir(&["jobs", "rescale", "moved", "-p", parallelism]).code(0);
+        let runs_anew = |job: &serde_json::Value| job["status"] == "running" && job["attempt"] == minute + 1;
+        cluster.until_job("moved", "runs with as many subtasks as it was told", runs_anew);
+        say(&words, minute, behind);
+        let minutes = [&over[..], &[&open[..], behind].concat(), behind];
+        words.wait_for(letters(&minutes[..=minute]).len());
+        assert_eq!(words.counted(), letters(&minutes[..=minute]));
+        assert_eq!(children_of(worker).len().to_string(), parallelism, "each subtask has one");
+    }
+}
+
+#[test]
 fn a_panic_of_a_function_is_the_plugins_own_mistake_there_too() {
     let cluster = Cluster::start(1, 3);
     let mut neighbour = Neighbour::new(&cluster);

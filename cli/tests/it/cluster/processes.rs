@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 
 use crate::weir::{Ran, command};
@@ -250,6 +250,12 @@ impl Cluster {
     /// The number of a process.
     pub fn pid(&self, name: &str) -> u32 {
         self.processes[name].child.id()
+    }
+
+    /// Whether a process has not ended. Its number says nothing of that until it is waited for.
+    pub fn is_running(&self, name: &str) -> bool {
+        let end = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        waitid(WaitId::Pid(Pid::from_child(&self.processes[name].child)), end).unwrap().is_none()
     }
 
     /// SIGKILL.

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Int64Type};
 use weir_core::ErrorKind;
 use weir_core::plugin::{
     AggregateGroup, FunctionCode, Plugin, PluginCommit, PluginReader, PluginSink, PluginSource, TableRequest,
@@ -98,7 +99,7 @@ fn what_goes_wrong_in_a_group_is_told_with_what_it_has_come_to() {
 }
 
 /// A random number for each round.
-fn random(seed: &mut u64) -> usize {
+pub fn random(seed: &mut u64) -> usize {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     usize::try_from(*seed >> 40).unwrap()
 }
@@ -212,6 +213,84 @@ fn readers_are_in_the_child_of_their_source_and_leave_it_to_others() {
     drop(readers);
     let _next = source(&plugin, "");
     assert_eq!(process_with(&file), one);
+}
+
+#[test]
+fn readers_of_a_child_that_has_ended_are_dropped_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, file) = own(&folder);
+    let mut made = source(&plugin, "fork");
+    let mut readers: Vec<_> = ["0", "1", "2"].map(|split| made.open(split, Some("200")).unwrap()).into();
+    let child = process_with(&file)[0];
+    readers.iter_mut().for_each(|reader| drop(reader.read(10).unwrap()));
+    // The copy has its sockets and its standard error.
+    kill(child);
+    let start = Instant::now();
+    assert!(readers[0].read(10).is_err());
+    let told = start.elapsed();
+    drop((readers, made));
+    assert!(start.elapsed() < told + Duration::from_secs(1), "{told:?}, then {:?}", start.elapsed());
+}
+
+#[test]
+fn a_reader_is_dropped_while_another_one_of_its_child_does_not_come_back() {
+    let (folder, children): (_, Arc<Children>) = (tempfile::tempdir().unwrap(), Arc::default());
+    let (plugin, _) = own_plugin(&folder, None, &children);
+    let begun = folder.path().join("begun");
+    let mut made = source(&plugin, &format!("loop\n{}", begun.display()));
+    let (mut hangs, other) = (made.open("1", Some("200")).unwrap(), made.open("2", None).unwrap());
+    let hanging = std::thread::spawn(move || hangs.read(1).map(drop));
+    wait_until("it hangs", || begun.exists());
+    let (told, dropped) = std::sync::mpsc::channel();
+    let dropping = std::thread::spawn(move || {
+        drop((other, made));
+        told.send(())
+    });
+    let dropped = dropped.recv_timeout(Duration::from_secs(30));
+    children.give_up();
+    assert!(hanging.join().unwrap().is_err());
+    dropping.join().unwrap().unwrap();
+    dropped.expect("it waits for the other one");
+}
+
+#[test]
+fn a_function_of_no_rows_is_not_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, file) = own(&folder);
+    let shout = scalar(&plugin, "shout");
+    process_with(&file).into_iter().for_each(kill);
+    wait_until("its signature is all that there is", || process_with(&file).is_empty());
+    let nothing = shout.call(&[texts(&[])], 0).unwrap();
+    assert_eq!((nothing.len(), nothing.data_type()), (0, &DataType::Utf8View));
+    assert!(process_with(&file).is_empty());
+}
+
+#[test]
+fn what_was_given_to_a_group_that_is_gone_is_not_sent() {
+    let plugin = plugin();
+    let (mut stays, mut goes) = (group(&plugin), group(&plugin));
+    stays.update(&[texts(&["a"])], 1).unwrap();
+    goes.update(&[texts(&["abort"])], 1).unwrap();
+    goes.announce(true);
+    drop(goes);
+    assert_eq!(text(&stays.result().unwrap()).as_deref(), Some("a"));
+}
+
+#[test]
+fn what_waits_for_a_group_is_little_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (isolated, file) = own(&folder);
+    // A row of many that have long texts.
+    let long = "x".repeat(100 << 10);
+    let many = texts(&vec![long.as_str(); 40]);
+    let mut one = group(&isolated);
+    one.update(&[many.slice(7, 1)], 1).unwrap();
+    assert!((100 << 10..200 << 10).contains(&one.bytes()), "{}", one.bytes());
+    // What is sent finds nobody.
+    process_with(&file).into_iter().for_each(kill);
+    let mut others: Vec<_> = (0..60).map(|_| group(&isolated)).collect();
+    let sent = others.iter_mut().position(|group| group.update(&[many.slice(3, 1)], 1).is_err());
+    assert!(sent.is_some_and(|sent| (30..42).contains(&sent)), "{sent:?} times 100 KiB were no 4 MiB");
 }
 
 #[test]

@@ -165,6 +165,10 @@ pub trait AggregateGroup: Send {
     /// If they have none. The job fails with it.
     fn result(&mut self) -> Result<ArrayRef>;
 
+    /// Its result is asked for next, or its state, before it is given anything else. All groups that are asked one after the other are told so before
+    /// the first of them: where a call costs much, they are asked together.
+    fn announce(&mut self, _result: bool) {}
+
     /// Bytes held, roughly.
     fn bytes(&self) -> usize;
 }

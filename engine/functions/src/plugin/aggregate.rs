@@ -1,5 +1,6 @@
 //! Aggregate functions of plugins as DataFusion calls them: what a plugin has added up is one column of state.
 
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -148,6 +149,11 @@ impl Group {
         }
         ScalarValue::try_from_array(&typed(made, declared)?, 0)
     }
+}
+
+/// The group that a plugin adds up by this accumulator, if its function is one of a plugin. What it says of its state changes nothing.
+pub fn group_of_plugin(accumulator: &mut dyn Accumulator) -> Option<&mut dyn AggregateGroup> {
+    (accumulator as &mut dyn Any).downcast_mut::<Group>()?.group().ok()
 }
 
 /// The same values with names of fields that the type has.

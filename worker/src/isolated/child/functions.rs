@@ -1,7 +1,7 @@
 //! Functions in a child, and the groups of rows that they add up.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat;
@@ -13,7 +13,7 @@ use super::super::protocol::FunctionCall;
 use super::super::values::column;
 use super::{Host, given, misunderstood};
 
-/// Bytes of states or results behind which no further ones are told unasked.
+/// Bytes of states or results behind which further ones are told when they are asked for again.
 const ENOUGH: usize = 1 << 20;
 
 /// Those that were found, by number.
@@ -87,9 +87,9 @@ impl Functions {
         Ok(concat(&values)?)
     }
 
-    fn forget(&mut self, function: u32, groups: Vec<u64>) -> Result<()> {
-        let groups: BTreeSet<u64> = groups.into_iter().collect();
-        self.of(function)?.groups.retain(|number, _| !groups.contains(number));
+    fn forget(&mut self, function: u32, groups: &[u64]) -> Result<()> {
+        let found = self.of(function)?;
+        groups.iter().for_each(|number| drop(found.groups.remove(number)));
         Ok(())
     }
 }
@@ -130,12 +130,13 @@ impl Host {
                     .add(function, rows, |group, rows| group.merge(rows.columns().first().ok_or_else(misunderstood)?));
                 self.reply(added)
             }
-            FunctionCall::Values { function, results, groups } => {
-                let values = self.functions.values(function, results, &groups);
+            FunctionCall::Values { function, results, groups, forgotten } => {
+                let forgotten = self.functions.forget(function, &forgotten);
+                let values = forgotten.and_then(|()| self.functions.values(function, results, &groups));
                 self.emit(values)
             }
             FunctionCall::Forget { function, groups } => {
-                let forgotten = self.functions.forget(function, groups);
+                let forgotten = self.functions.forget(function, &groups);
                 self.reply(forgotten)
             }
         }

@@ -1,7 +1,7 @@
 //! Every aggregate of the function registry that has no accumulator of its own here, and all with `DISTINCT` or
 //! `ORDER BY`: one of DataFusion's row-wise accumulators for each group.
 //!
-//! Asking such an accumulator for its state may use it up, so it is made again from that state each time.
+//! Asking such an accumulator for its state may use it up, so it is made again from that state each time; not so groups of a plugin.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use datafusion_physical_expr::expressions::{Column, Literal as LiteralExpr};
 use datafusion_physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use weir_core::hash::canonical_keys;
 use weir_core::{AggregateCall, AggregateFunction, Error, Literal, LiteralValue, Result};
-use weir_functions::Functions;
+use weir_functions::{Functions, group_of_plugin};
 
 use super::one_group::OneGroup;
 use super::{Accumulator, Argument, CapturedColumns, CapturedStates, Rows, as_type, distinct_sum};
@@ -40,6 +40,21 @@ struct Plan {
     distinct: bool,
     /// Whether the results are sums of the values that the state lists.
     sums: bool,
+    is_of_plugin: bool,
+}
+
+impl RowWise {
+    /// Tells the groups of a plugin that they are asked next, for their results or their states.
+    fn announce(&mut self, picked: &Picked, piece: Range<usize>, results: bool) {
+        if !self.plan.is_of_plugin {
+            return;
+        }
+        for position in piece {
+            if let Some(group) = group_of_plugin(&mut *self.groups[picked.slot(position)]) {
+                group.announce(results);
+            }
+        }
+    }
 }
 
 /// An accumulator by the function's name.
@@ -97,6 +112,7 @@ fn plan(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<P
         data_type: call.data_type.clone(),
         distinct: call.distinct,
         sums: distinct_sum::is_exact(call),
+        is_of_plugin: Functions::is_of_plugin(function.fun()),
         function,
     })
 }
@@ -216,12 +232,15 @@ impl Accumulator for RowWise {
 
     fn states(&mut self, picked: &Picked, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
         let mut columns = vec![Vec::with_capacity(piece.len()); self.plan.state_fields.len()];
+        self.announce(picked, piece.clone(), false);
         for position in piece {
             let group = &mut self.groups[picked.slot(position)];
             let state = group.state().map_err(self.plan.failed())?;
-            let arrays = state.iter().map(ScalarValue::to_array).collect::<Result<Vec<_>, _>>();
-            *group = self.plan.state()?;
-            group.merge_batch(&arrays.map_err(self.plan.failed())?).map_err(self.plan.failed())?;
+            if !self.plan.is_of_plugin {
+                let arrays = state.iter().map(ScalarValue::to_array).collect::<Result<Vec<_>, _>>();
+                *group = self.plan.state()?;
+                group.merge_batch(&arrays.map_err(self.plan.failed())?).map_err(self.plan.failed())?;
+            }
             for (column, value) in columns.iter_mut().zip(state) {
                 column.push(value);
             }
@@ -239,6 +258,7 @@ impl Accumulator for RowWise {
             let values = self.states(picked, piece)?.swap_remove(0);
             return distinct_sum::sums(&self.plan.name, &values, &self.plan.data_type);
         }
+        self.announce(picked, piece.clone(), true);
         let results = piece.map(|position| self.groups[picked.slot(position)].evaluate().map_err(self.plan.failed()));
         let results = results.collect::<Result<_>>()?;
         self.plan.column(results, &self.plan.data_type)
