@@ -28,7 +28,7 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::ProposalsSurvive, Check(checks::coordinators::a_change_ends_with_the_leader_that_could_not_propose_it)),
     (Bug::AnswerBeforeAgreement, History(1)),
     (Bug::StaleRead, Check(checks::coordinators::reads_see_what_was_confirmed_before_them)),
-    (Bug::StaleReport, History(25)),
+    (Bug::StaleReport, Check(checks::jobs::a_report_of_an_earlier_attempt_completes_nothing)),
     (Bug::ReportTwice, History(36)),
     (Bug::MissingReport, History(1)),
     (Bug::UnrepeatedReports, History(8)),

@@ -106,7 +106,10 @@ impl Job {
 
     /// The worker reports an epoch, with a file that is durable.
     fn report(&mut self, epoch: u64) {
-        let attempt = self.state().attempt;
+        self.report_of(self.state().attempt, epoch);
+    }
+
+    fn report_of(&mut self, attempt: Attempt, epoch: u64) {
         let prefix = layout::runs_prefix(Epoch(epoch), attempt, "worker");
         let snapshot = encode(vec![captured(epoch as i64)], &prefix).unwrap();
         snapshot.files.iter().for_each(|(path, bytes)| self.cluster.storage.put(path, bytes).unwrap());
@@ -188,6 +191,21 @@ pub fn a_checkpoint_counts_when_its_manifest_is_written() {
     assert!(job.state().checkpoints.is_empty(), "the second one is not written");
     job.cluster.storage_answers();
     job.cluster.settle();
+    assert_eq!(job.newest().epoch, Epoch(2));
+}
+
+/// One that the attempt before has sent arrives when the next one has the same marker.
+pub fn a_report_of_an_earlier_attempt_completes_nothing() {
+    let mut job = Job::running();
+    job.checkpoint(1);
+    job.until_marker(2);
+    job.ask(ClientRequest::RestartJob { job: JobRef::Id(JOB), from: Some(Epoch(1)), adopted: None });
+    job.start(2);
+    job.cluster.said.clear();
+    job.until_marker(2);
+    job.report_of(Attempt(1), 2);
+    assert_eq!(job.newest().epoch, Epoch(1), "it holds what the first attempt had");
+    job.report(2);
     assert_eq!(job.newest().epoch, Epoch(2));
 }
 
