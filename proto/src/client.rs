@@ -8,6 +8,7 @@ pub mod artifacts;
 mod audit;
 mod error;
 mod info;
+mod presence;
 pub mod results;
 mod scaling;
 
@@ -24,6 +25,7 @@ pub use info::{
     CatalogInfo, CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobAction, JobDetail,
     JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
+pub use presence::Presence;
 pub use results::{Brought, FilePosition, ResultPiece, ResultReader};
 pub use scaling::{LoadInfo, Scaling, ScalingBy, ScalingDecision};
 

@@ -5,10 +5,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use tokio::sync::Mutex;
 use weir_core::{JobId, Result};
-use weir_proto::client::results::SAY_AGAIN;
-use weir_proto::client::{Brought, ClientResponse, ClusterInfo, JobDetail, JobRef, ResultReader};
+use weir_proto::client::{Brought, ClientResponse, ClusterInfo, JobDetail, JobRef, Presence, ResultReader};
 
 use super::client::{Client, expect_answer};
 use super::result_folder::{ResultFolder, rows_of};
@@ -21,8 +19,7 @@ pub struct Rows {
     folder: ResultFolder,
     /// Once there is a job.
     reader: Option<ResultReader>,
-    /// Whether it is to be said that somebody reads.
-    is_expected: Arc<Mutex<bool>>,
+    presence: Presence,
     results: Arc<Results>,
     printed: u64,
 }
@@ -38,7 +35,7 @@ impl Rows {
             namespace: namespace.to_owned(),
             folder,
             reader: None,
-            is_expected: Arc::new(Mutex::new(true)),
+            presence: Presence::default(),
             results,
             printed: 0,
         })
@@ -74,17 +71,10 @@ impl Rows {
 
     /// Says so again and again, though stdout may block for long.
     pub fn keep_expecting(&self, mut client: Client) -> impl Future<Output = Infallible> + use<> {
-        let (request, is_expected) = (self.folder.expect(&self.namespace, true), self.is_expected.clone());
+        let (request, presence) = (self.folder.expect(&self.namespace, true), self.presence.clone());
         async move {
             loop {
-                #[expect(clippy::disallowed_methods, reason = "a pause between two signs of life")]
-                tokio::time::sleep(SAY_AGAIN).await;
-                // It is not said while the folder is removed: it would be made anew.
-                let is_expected = is_expected.lock().await;
-                if !*is_expected {
-                    return std::future::pending().await;
-                }
-                // The next one may be heard, and there is patience for several.
+                let _due = presence.sign_due().await;
                 if let Err(error) = client.call(request.clone()).await {
                     tracing::debug!(error = error.report(), "could not say that somebody reads");
                 }
@@ -127,7 +117,7 @@ impl Rows {
     /// # Errors
     /// If the cluster does not take it.
     pub async fn remove(&mut self, client: &mut Client) -> Result<()> {
-        *self.is_expected.lock().await = false;
+        self.presence.end().await;
         client.call(self.folder.expect(&self.namespace, false)).await.map(drop)
     }
 }

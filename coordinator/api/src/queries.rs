@@ -16,11 +16,12 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, stream};
 use serde::Serialize;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use weir_core::JobId;
-use weir_proto::client::results::SAY_AGAIN;
-use weir_proto::client::{Brought, ClientRequest, ClientResponse, JobDetail, JobRef, ResultReader, SubmitJob, status};
+use weir_proto::client::{
+    Brought, ClientRequest, ClientResponse, JobDetail, JobRef, Presence, ResultReader, SubmitJob, status,
+};
 
 use crate::events::event;
 use crate::extract::{Body, Names};
@@ -89,36 +90,27 @@ async fn answer(
     let expect = |reading| ClientRequest::ExpectResults { namespace: namespace.clone(), token, reading };
     let rows = ResultReader::new(name.clone());
     let left = last_row.unwrap_or(u64::MAX);
-    let is_expected = Arc::new(Mutex::new(true));
+    let presence = Presence::default();
     let query = Query {
         api: api.clone(),
         job: name,
         rows,
         nobody_reads: expect(false),
-        is_expected: is_expected.clone(),
+        presence: presence.clone(),
         left,
         events,
     };
+    let keep_saying = async {
+        loop {
+            let _due = presence.sign_due().await;
+            if let Err(problem) = api.tell(expect(true)).await {
+                tracing::debug!(problem = problem.detail, "could not say that somebody reads");
+            }
+        }
+    };
     tokio::select! {
         () = query.see_through(expect(true), job, warnings, begun) => {}
-        never = keep_saying(&api, expect(true), &is_expected) => match never {},
-    }
-}
-
-/// Says again and again that somebody reads, though the connection may block for long.
-async fn keep_saying(api: &Api, somebody_reads: ClientRequest, is_expected: &Mutex<bool>) -> Infallible {
-    loop {
-        #[expect(clippy::disallowed_methods, reason = "a pause between two signs of life")]
-        tokio::time::sleep(SAY_AGAIN).await;
-        // It is not said while the folder is removed: it would be made anew.
-        let is_expected = is_expected.lock().await;
-        if !*is_expected {
-            return std::future::pending().await;
-        }
-        // The next one may be heard, and there is patience for several.
-        if let Err(problem) = api.tell(somebody_reads.clone()).await {
-            tracing::debug!(problem = problem.detail, "could not say that somebody reads");
-        }
+        () = keep_saying => {}
     }
 }
 
@@ -136,8 +128,7 @@ struct Query {
     rows: ResultReader,
     /// Has the folder of the rows removed.
     nobody_reads: ClientRequest,
-    /// Whether it is to be said that somebody reads.
-    is_expected: Arc<Mutex<bool>>,
+    presence: Presence,
     /// Rows to come, at most.
     left: u64,
     events: mpsc::Sender<Event>,
@@ -264,7 +255,7 @@ impl Query {
     /// Ends the job, sends what has come out of it if that is wanted, and deletes all that there is of it.
     async fn clear_away(&mut self, read_on: bool) -> Result<(), Problem> {
         let ended = self.end(read_on).await;
-        *self.is_expected.lock().await = false;
+        self.presence.end().await;
         let removed = self.api.tell(self.nobody_reads.clone()).await.map(drop);
         ended.and(removed)
     }
