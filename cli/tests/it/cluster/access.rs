@@ -20,7 +20,8 @@ fn token(cluster: &Cluster, name: &str, arguments: &[&str]) -> String {
     made.out.trim().to_owned()
 }
 
-fn audit(cluster: &Cluster, coordinators: usize) -> Vec<Value> {
+/// What the coordinators have written down, in whose name what was asked for.
+pub fn audit(cluster: &Cluster, coordinators: usize) -> Vec<Value> {
     let files = (1..=coordinators).map(|id| cluster.path(&format!("data/coordinator-{id}/audit/audit.jsonl")));
     let text: String = files.map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::isolation::{Neighbour, hanging_children, kill};
+use super::isolation::{ENDS, Neighbour, hanging_children, kill};
 use super::processes::{Cluster, until};
 use crate::isolated::children_of;
 use crate::plugins::Words;
@@ -67,13 +67,6 @@ fn letters(minutes: &[&[&str]]) -> Vec<(String, i64)> {
     rows.sort();
     rows
 }
-
-const ENDS: [(&str, &str); 4] = [
-    ("abort", "signal 6 (SIGABRT"),
-    ("segfault", "signal 11 (SIGSEGV: it used memory that is not its own)"),
-    ("exit", "has ended: exit status: 3"),
-    ("memory", "it has written at last: memory allocation of 1048576 bytes failed"),
-];
 
 #[test]
 fn what_ends_the_process_of_a_function_restarts_its_own_job_with_the_reason() {

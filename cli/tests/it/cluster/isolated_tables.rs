@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::isolation::{Neighbour, hanging_children, kill};
+use super::isolation::{ENDS, Neighbour, hanging_children, kill};
 use super::processes::{Cluster, until};
 use crate::isolated::children_of;
 use crate::rust_jobs::example;
@@ -44,13 +44,6 @@ fn written(folder: &Path) -> Vec<i64> {
 fn numbers() -> Vec<i64> {
     (0..3).flat_map(|split| (0..300).map(move |n| split * 1000 + n)).collect()
 }
-
-const ENDS: [(&str, &str); 4] = [
-    ("abort", "signal 6 (SIGABRT"),
-    ("segfault", "signal 11 (SIGSEGV: it used memory that is not its own)"),
-    ("exit", "has ended: exit status: 3"),
-    ("memory", "it has written at last: memory allocation of 1048576 bytes failed"),
-];
 
 #[test]
 fn what_ends_the_process_of_a_source_restarts_its_own_job_with_the_reason() {

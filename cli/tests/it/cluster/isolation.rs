@@ -22,6 +22,14 @@ fn submit_file(cluster: &Cluster, file: &str, name: &str, words: &Words, more: &
     cluster.weir(&[&fixed[..], &quick, &arguments, more].concat())
 }
 
+/// What a plugin does that ends its process, and what is told of it.
+pub const ENDS: [(&str, &str); 4] = [
+    ("abort", "signal 6 (SIGABRT"),
+    ("segfault", "signal 11 (SIGSEGV: it used memory that is not its own)"),
+    ("exit", "has ended: exit status: 3"),
+    ("memory", "it has written at last: memory allocation of 1048576 bytes failed"),
+];
+
 /// SIGKILL of a process of a plugin.
 pub fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();

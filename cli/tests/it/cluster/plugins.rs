@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::access::audit;
 use super::processes::{Cluster, until};
 use crate::plugins::{Words, numbered};
 use crate::rust_jobs::example;
@@ -72,6 +73,11 @@ fn a_plugin_is_uploaded_runs_on_three_workers_and_survives_the_loss_of_one() {
     // Another job needs it too, so it stays until the last is gone.
     let other = Words::new();
     weir(&cluster, &submit(&next, &other, &["--arg", "watch=100 ms", "--name", "other"])).code(0);
+    // Each of the two came in many pieces, and is written down once.
+    let mut lines = audit(&cluster, 1);
+    lines.retain(|line| line["what"] == "put-artifact" && line["result"] == "ok");
+    let brought: Vec<_> = lines.iter().map(|line| line["on"].as_str().unwrap()).collect();
+    assert!(matches!(brought[..], [one, other] if one == hash && other != hash), "{lines:#?}");
     for (job, left) in [("counted-words", 1), ("other", 0)] {
         cluster.weir(&["jobs", "cancel", job, "--wait"]).code(0);
         cluster.weir(&["jobs", "delete", job, "--discard-results"]).code(0);
