@@ -179,16 +179,18 @@ def manifests(state):
     return list((state / "checkpoints").glob("*.json"))
 
 
-# How long at most a process goes on behind its checkpoint, and how often it takes one. A query that has ended by then is run anew with the next.
-HASTE = [(0.1, "20ms"), (0.03, "20ms"), (0, "10ms"), (0, "5ms"), (0, "2ms"), (0, "2ms")]
+# How long at most a process goes on behind its checkpoint, how often it takes one, and how many rows a second it reads of each table. A query that
+# has ended by then is run anew with the next.
+HASTE = [(0.1, "20ms", None), (0.03, "20ms", None), (0, "10ms", None), (0, "20ms", 100_000), (0, "10ms", 30_000)]
 
 
-def run(weir, folder, script, patience, chance):
-    """Runs a script to its end with kills on the way, one for each change of parallelism where it takes long enough. Returns how many."""
-    for delay, interval in HASTE:
+def run(weir, folder, scripts, patience, chance):
+    """Runs a script, made for so many rows a second, to its end with kills on the way: one for each change of parallelism where it takes long
+    enough. Returns how many."""
+    for delay, interval, limit in HASTE:
         for place in ("state", "out"):
             shutil.rmtree(folder / place, ignore_errors=True)
-        kills = run_once(weir, folder, script, patience, interval, lambda: chance.uniform(0, delay))
+        kills = run_once(weir, folder, scripts(limit), patience, interval, lambda: chance.uniform(0, delay))
         if kills == len(PARALLELISMS) - 1:
             break
     return kills
@@ -237,12 +239,12 @@ def main():
     chance = random.Random(arguments.seed)
     # Two milliseconds between events: no two have the same time.
     options = f"'events.num' = '{arguments.events}', 'rate' = '500', 'seed' = '{arguments.seed}'"
-    tables = (QUERIES / "tables.sql").read_text().replace("${options}", options)
+    tables = (QUERIES / "tables.sql").read_text()
     folder = Path(tempfile.mkdtemp(prefix="weir-nexmark-"))
     print(f"seed {arguments.seed}, {arguments.events} events", flush=True)
     with open(folder / "side.csv", "w") as side:
         side.writelines(f"{key},value {key}\n" for key in range(10_000) if key % 7 != 3)
-    events, wrong, kills = Events(arguments.weir, folder, tables), [], 0
+    events, wrong, kills = Events(arguments.weir, folder, tables.replace("${options}", options)), [], 0
     for query in arguments.queries.split(","):
         place = folder / query
         place.mkdir()
@@ -250,10 +252,15 @@ def main():
         text = (QUERIES / f"{query}.sql").read_text().replace("${sink}", sink)
         text = text.replace("${side}", str(folder / "side.csv"))
         text = text.replace(*REWRITTEN[query]) if query in REWRITTEN else text
-        script = place / f"{query}.sql"
-        script.write_text(tables + text)
+
+        def scripts(limit):
+            limited = f", 'scan.records-per-second.limit' = '{limit}'" if limit else ""
+            script = place / f"{query}.sql"
+            script.write_text(tables.replace("${options}", options + limited) + text)
+            return script
+
         began = time.monotonic()
-        killed = run(arguments.weir, place, script, 60, chance)
+        killed = run(arguments.weir, place, scripts, 60, chance)
         took = time.monotonic() - began
         rows = list(rows_in(place / "out"))
         if query == "q12":
