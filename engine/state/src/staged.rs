@@ -7,13 +7,16 @@
 //! A run is read as a whole, since nothing of it may be used before its checksum was compared; so it is kept to
 //! [`STAGED_RUN_BYTES`], and an epoch with more rows has several.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int8Array, RecordBatch};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Int8Type, Schema, SchemaRef};
-use arrow::ipc::reader::FileReader;
+use arrow::error::ArrowError;
+use arrow::ipc::convert::fb_to_schema;
+use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::writer::FileWriter;
+use arrow::ipc::{Block, root_as_footer};
 use serde::{Deserialize, Serialize};
 use weir_core::{Batch, Error, Result, views};
 
@@ -21,6 +24,12 @@ use crate::Storage;
 
 /// Bytes of rows after which a run is ended.
 pub const STAGED_RUN_BYTES: usize = 8 << 20;
+
+/// Behind the footer of a file: its length, and the format's mark.
+const TRAILER: usize = 10;
+
+/// Bytes of a run beside those of its rows, roughly.
+const HEADERS: usize = 64 << 10;
 
 /// Name of the column of weights.
 const WEIGHT: &str = "_weight";
@@ -46,7 +55,10 @@ pub fn encode_staged(batches: &[Batch], file: String) -> Result<(Vec<u8>, Staged
     let weighted = batches.iter().any(|batch| batch.weights().is_some());
     let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), |batch| batch.records().schema());
     let stored = if weighted { with_weight(&schema) } else { schema };
-    let mut writer = FileWriter::try_new(Vec::new(), &stored)?;
+    // Rather too much than to move what is there already.
+    let held = batches.iter().map(|batch| batch.records().get_array_memory_size()).sum::<usize>();
+    let bytes = Vec::with_capacity(held.min(2 * STAGED_RUN_BYTES) + HEADERS);
+    let mut writer = FileWriter::try_new(bytes, &stored)?;
     let mut rows = 0;
     for batch in batches {
         let compact = |column| views::compact(column, |strings| strings.held() > 2 * strings.shown());
@@ -74,12 +86,11 @@ pub fn read_staged(storage: &dyn Storage, run: &StagedRun, schema: &SchemaRef) -
     if crc32fast::hash(&bytes) != run.crc32 {
         return Err(damaged("their checksum does not match"));
     }
-    let reader = FileReader::try_new(Cursor::new(bytes), None);
-    let reader = reader.map_err(|error| damaged("they are no Arrow file").with_source(error))?;
+    let records = read_batches(&Buffer::from_vec(bytes));
+    let records = records.map_err(|error| damaged("they are no Arrow file").with_source(error))?;
     let columns: Vec<usize> = (0..schema.fields().len()).collect();
     let mut batches = Vec::new();
-    for records in reader {
-        let records = records.map_err(|error| damaged("a batch cannot be read").with_source(error))?;
+    for records in records {
         let weights = records.column_by_name(WEIGHT).filter(|_| records.num_columns() > columns.len());
         let weights = weights.and_then(|column| column.as_primitive_opt::<Int8Type>()).cloned();
         let fits = records.num_columns() >= columns.len();
@@ -93,6 +104,32 @@ pub fn read_staged(storage: &dyn Storage, run: &StagedRun, schema: &SchemaRef) -
         });
     }
     Ok(batches)
+}
+
+/// The record batches of an Arrow IPC file. They share its memory.
+fn read_batches(file: &Buffer) -> Result<Vec<RecordBatch>, ArrowError> {
+    let wrong = |what: &str| ArrowError::IpcError(what.to_owned());
+    let too_short = || wrong("it is too short");
+    let (rest, trailer) = file.split_last_chunk::<TRAILER>().ok_or_else(too_short)?;
+    let start = rest.len().checked_sub(read_footer_length(*trailer)?).ok_or_else(too_short)?;
+    let footer = root_as_footer(&rest[start..]).map_err(|error| wrong(&format!("its footer is damaged: {error:?}")))?;
+    let schema = footer.schema().ok_or_else(|| wrong("it has no schema"))?;
+    let mut decoder = FileDecoder::new(Arc::new(fb_to_schema(schema)), footer.version());
+    for block in footer.dictionaries().iter().flatten() {
+        decoder.read_dictionary(block, &part(file, block).ok_or_else(too_short)?)?;
+    }
+    let read = |block| {
+        let bytes = part(file, block).ok_or_else(too_short)?;
+        decoder.read_record_batch(block, &bytes)?.ok_or_else(|| wrong("a block holds no rows"))
+    };
+    footer.recordBatches().iter().flatten().map(read).collect()
+}
+
+/// A block of a file, if it is in there.
+fn part(file: &Buffer, block: &Block) -> Option<Buffer> {
+    let start = usize::try_from(block.offset()).ok()?;
+    let length = usize::try_from(block.bodyLength().checked_add(block.metaDataLength().into())?).ok()?;
+    (start.checked_add(length)? <= file.len()).then(|| file.slice_with_length(start, length))
 }
 
 fn with_weight(schema: &SchemaRef) -> SchemaRef {

@@ -1,7 +1,10 @@
 //! What is staged comes back as it was, or not at all.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Cursor;
+
 use arrow::array::{Array, Int64Array, StringViewArray};
+use arrow::ipc::reader::FileReader;
 use weir_core::ErrorKind;
 
 use super::*;
