@@ -496,6 +496,8 @@ pub struct Deploy {
     pub batch_rows: u32,
     /// Bytes that the state of one slot may take in memory; `None`: no limit.
     pub memory_budget: Option<u64>,
+    /// From one checkpoint to the next; `None`: it is not known.
+    pub checkpoint_interval: Option<Duration>,
 }
 
 /// Where the checkpoints of a job are.

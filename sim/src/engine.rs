@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use weir_core::{Epoch, Result};
 use weir_proto::control::Deploy;
 use weir_worker::WorkerEvent;
-use weir_worker::process::{Engine, FiguresSource, JobEngine, MarkerSender, OpenPart, RunningPart};
+use weir_worker::process::{Engine, FiguresSource, JobEngine, MarkerSender, OpenPart, OrderedMarkers, RunningPart};
 
 use crate::cluster::Cluster;
 use crate::network::Machine;
@@ -112,6 +112,10 @@ impl RunningPart for SimRunningPart {
         }
         self.place.thawed().await;
         self.happened.take().flatten()
+    }
+
+    fn orders(&self) -> OrderedMarkers {
+        self.part.orders()
     }
 
     fn figures(&self) -> FiguresSource {

@@ -197,6 +197,7 @@ async fn run(parts: Vec<Part>, compute: &Handle) -> Duration {
             compute: compute.clone(),
             blocking: Arc::new(BlockingThreads),
             limits: ExchangeLimits::default(),
+            checkpoint_interval: None,
         };
         opened.push(weir_worker::open(deployment).await.unwrap());
     }

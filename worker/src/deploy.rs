@@ -14,6 +14,7 @@ pub use part::Part;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use futures::{FutureExt, TryFutureExt};
@@ -39,6 +40,7 @@ use crate::metrics::{CheckpointMetrics, JobMetrics, Position, Subtask, vertex_na
 use crate::plugins::HeldPlugins;
 use crate::snapshot::{Snapshots, SubtaskSnapshot};
 use crate::staging::StagingArea;
+use crate::staging::pace::Standing;
 use crate::subtask::{Command, IdleSubtask, WorkerEvent};
 
 /// What to run and how.
@@ -78,6 +80,8 @@ pub struct Deployment {
     pub blocking: Arc<dyn Blocking>,
     /// How much may wait between subtasks.
     pub limits: ExchangeLimits,
+    /// From one checkpoint to the next, where they come at intervals: see [`pace`](crate::staging::pace).
+    pub checkpoint_interval: Option<Duration>,
 }
 
 /// A part of a job that is ready to run: its state is restored, its sources and sinks are open. Dropping it undoes that;
@@ -90,6 +94,7 @@ pub struct OpenedJob {
     compute: Handle,
     markers: Vec<mpsc::Sender<Marker>>,
     completed: Vec<watch::Sender<Epoch>>,
+    standings: Vec<watch::Sender<Standing>>,
     exhausted: mpsc::Receiver<()>,
     snapshots: mpsc::Receiver<SubtaskSnapshot>,
     uploads: Snapshots,
@@ -139,7 +144,8 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     };
     let mut metrics = JobMetrics::default();
     let names = vertex_names(graph);
-    let (mut markers, mut completed) = (Vec::new(), Vec::new());
+    let (mut markers, mut completed, mut standings) = (Vec::new(), Vec::new(), Vec::new());
+    let standing = Standing::behind(deployment.restored_epoch());
     let mut sources = 0;
     let mut opening = Vec::new();
     for chain in &chains {
@@ -151,6 +157,8 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
             // A channel for each: several who wait at one are woken up in random order, and a simulation could not be repeated.
             let (completed_sender, completed_receiver) = watch::channel(Epoch(0));
             completed.extend(place.is_source().then_some(completed_sender));
+            let (standing_sender, standing_receiver) = watch::channel(standing);
+            standings.extend(place.is_sink().then_some(standing_sender));
             sources += usize::from(place.is_source());
             let position = |id: NodeId| Position { vertex: names[id.0].clone(), subtask: index };
             let subtask = metrics.register_subtask(position(chain.head()));
@@ -170,6 +178,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
                 checkpoints: metrics.checkpoints().clone(),
                 markers: marker_receiver,
                 completed: completed_receiver,
+                standing: standing_receiver,
             }));
         }
     }
@@ -193,6 +202,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         compute,
         markers,
         completed,
+        standings,
         exhausted,
         snapshots,
         uploads,
@@ -236,6 +246,11 @@ impl Deployment {
             }
             _ => Ok(self.functions.clone()),
         }
+    }
+
+    /// The epoch of the checkpoint that it goes on from.
+    fn restored_epoch(&self) -> Epoch {
+        self.restore.as_ref().map_or(Epoch(0), |manifest| manifest.epoch)
     }
 
     /// Where what this part stores goes, and under which names.
@@ -289,6 +304,7 @@ impl OpenedJob {
             commands: SourceCommands {
                 markers: self.markers,
                 completed: self.completed,
+                standings: self.standings,
                 checkpoints: self.metrics.checkpoints().clone(),
             },
             events: self.events,
@@ -304,16 +320,26 @@ impl OpenedJob {
 pub struct SourceCommands {
     markers: Vec<mpsc::Sender<Marker>>,
     completed: Vec<watch::Sender<Epoch>>,
+    standings: Vec<watch::Sender<Standing>>,
     checkpoints: Arc<CheckpointMetrics>,
 }
 
 impl SourceCommands {
+    /// Tells the sinks of the part that a marker is going to be sent. To be called as soon as that is known: sources may have no room for it
+    /// before the sinks know.
+    pub fn ordered(&self, marker: Marker) {
+        for sink in &self.standings {
+            sink.send_modify(|standing| standing.ordered(marker));
+        }
+    }
+
     /// Tells the subtasks of the part, and waits until each has room for it. Whoever waits has to hear the part's
     /// [events](JobHandle::event) meanwhile: a subtask may be waiting for that. One that is gone has failed, and the supervisor
     /// says so.
     pub async fn send(&self, command: Command) {
         match command {
             Command::Marker(marker) => {
+                self.ordered(marker);
                 self.checkpoints.given(marker);
                 for subtask in &self.markers {
                     let _ = subtask.send(marker).await;
@@ -322,6 +348,9 @@ impl SourceCommands {
             Command::Completed(epoch) => {
                 for source in &self.completed {
                     source.send_replace(epoch);
+                }
+                for sink in &self.standings {
+                    sink.send_modify(|standing| standing.completed(epoch));
                 }
             }
         }

@@ -10,8 +10,10 @@
 //!   whoever commits               commit ◀──run by run── checkpoint storage
 //! ```
 //!
-//! A subtask holds one run in memory, and waits while it is stored. Should storage not take it, the subtask goes on and holds
+//! A subtask holds one run in memory, and waits while it is stored; and it does not get far ahead of the commits ([`pace`]). Should storage not take it, the subtask goes on and holds
 //! a few, then it fails: the job goes on from its last checkpoint, when there is storage again.
+
+pub mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use tracing::warn;
 use weir_core::{Attempt, Batch, Epoch, Error, ErrorKind, OperatorUid, Result, TableSpec};
 use weir_state::{STAGED_RUN_BYTES, StagedRun, Storage, encode_staged, layout};
 
+use self::pace::{AHEAD_BYTES, Pace};
 use crate::blocking::{self, Blocking};
 use crate::exchange::batch_bytes;
 
@@ -50,6 +53,12 @@ pub struct StagedPart {
     pub rest: Vec<Batch>,
 }
 
+impl StagedPart {
+    fn stored_bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.length).sum()
+    }
+}
+
 /// Takes what one subtask's sink stages.
 pub struct Stager {
     area: StagingArea,
@@ -59,6 +68,7 @@ pub struct Stager {
     name: String,
     /// Rows belong to an epoch behind this one.
     behind: Epoch,
+    pace: Pace,
     part: StagedPart,
     /// Bytes of the rest.
     bytes: usize,
@@ -68,7 +78,7 @@ pub struct Stager {
 }
 
 impl Stager {
-    /// For subtask `subtask` of the sink `uid`, which stages these columns, and whose first rows belong to an epoch behind `behind`.
+    /// For subtask `subtask` of the sink `uid`, which stages these columns at this pace, and whose first rows belong to an epoch behind `behind`.
     pub fn new(
         area: StagingArea,
         uid: &OperatorUid,
@@ -76,6 +86,7 @@ impl Stager {
         table: &TableSpec,
         schema: SchemaRef,
         behind: Epoch,
+        pace: Pace,
     ) -> Self {
         let name = format!("{}-{}-{subtask}", area.part_name, uid.0);
         Self {
@@ -84,6 +95,7 @@ impl Stager {
             schema,
             name,
             behind,
+            pace,
             part: StagedPart::default(),
             bytes: 0,
             full: STAGED_RUN_BYTES,
@@ -91,7 +103,7 @@ impl Stager {
         }
     }
 
-    /// Takes rows.
+    /// Takes rows. Waits if there are many and the epoch before is still being committed.
     ///
     /// # Errors
     /// If they do not have the sink's columns, or storage has not taken others for too long.
@@ -109,6 +121,9 @@ impl Stager {
             self.bytes += batch_bytes(&batch);
             self.part.rest.push(batch);
             if self.bytes >= self.full {
+                if self.part.stored_bytes() >= AHEAD_BYTES {
+                    self.pace.keep().await;
+                }
                 self.store().await?;
             }
         }

@@ -136,6 +136,7 @@ impl Job {
                 compute: Handle::current(),
                 blocking: Arc::new(BlockingThreads),
                 limits: ExchangeLimits::default(),
+                checkpoint_interval: None,
             };
             opened.push(weir_worker::open(deployment).await.unwrap());
         }

@@ -32,6 +32,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_core::{Attempt, Epoch, ErrorKind, JobGraph, JobId, OperatorSpec, Placement};
@@ -301,6 +302,13 @@ pub struct JobSettings {
     pub retained_checkpoints: u32,
     /// What happens after a failure.
     pub restart: RestartPolicy,
+}
+
+impl JobSettings {
+    /// From the start of one checkpoint to that of the next; `None`: they are taken when they are asked for.
+    pub fn checkpoint_interval(&self) -> Option<Duration> {
+        (self.checkpoint_interval_ms > 0).then(|| Duration::from_millis(self.checkpoint_interval_ms))
+    }
 }
 
 /// What happens after a failure: pauses that double, and an end to patience. Lost workers are not the job's fault: they

@@ -93,10 +93,9 @@ impl Leader {
             stop: stop_kind(job).filter(|stop| *stop != StopKind::Checkpoint),
         };
         let settings = &job.spec.settings;
-        let interval = Duration::from_millis(settings.checkpoint_interval_ms);
         let flushed = job.spec.graph.has_pending_updates() || self.config.flush_all_jobs;
         let config = DriverConfig {
-            interval: (!interval.is_zero()).then_some(interval),
+            interval: settings.checkpoint_interval(),
             timeout: Duration::from_millis(settings.checkpoint_timeout_ms),
             tolerable_failures: settings.tolerable_failures,
             last_epoch: completed,

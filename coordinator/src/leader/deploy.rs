@@ -264,5 +264,6 @@ fn order_of(context: &Context<'_>, id: JobId, job: &Job, execution: &Execution) 
         last_epoch: job.last_epoch,
         batch_rows: job.spec.settings.batch_rows,
         memory_budget: job.spec.settings.memory_budget,
+        checkpoint_interval: job.spec.settings.checkpoint_interval(),
     }
 }

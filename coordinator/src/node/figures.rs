@@ -235,12 +235,12 @@ impl<S: LogStore> Node<S> {
         let slots = job.execution.as_ref().map_or(0, |execution| execution.placement.slots.len());
         samples.count(&of::JOB_MISSING_SLOTS, &labels, u64::from(job.parallelism).saturating_sub(slots as u64));
         // Where none are taken regularly the newest one may be as old as it likes.
-        let interval = Duration::from_millis(job.spec.settings.checkpoint_interval_ms);
-        if !interval.is_zero() {
+        let interval = job.spec.settings.checkpoint_interval();
+        if let Some(interval) = interval {
             samples.add(&of::CHECKPOINT_INTERVAL, &labels, interval.as_secs_f64());
         }
         let running_since = job.execution.as_ref().and_then(|execution| execution.running_since);
-        if let Some(since) = running_since.filter(|_| !interval.is_zero()) {
+        if let Some(since) = running_since.filter(|_| interval.is_some()) {
             let since = newest.map_or(since, |checkpoint| checkpoint.completed_at.max(since));
             samples.add(&of::CHECKPOINT_AGE, &labels, now.wall.saturating_sub(since).max(0) as f64 / 1000.0);
         }

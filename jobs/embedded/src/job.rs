@@ -272,6 +272,7 @@ async fn run_from(
         compute: compute.handle(),
         blocking: Arc::new(BlockingThreads),
         limits: ExchangeLimits::default(),
+        checkpoint_interval: request.checkpoint_interval,
     })
     .await?;
     if let Some((running, name)) = request.watched {

@@ -19,7 +19,7 @@ impl From<&ToWorker> for wire::ToWorker {
             ToWorker::Welcome(welcome) => Message::Welcome(wire::Welcome {
                 cluster: welcome.cluster.clone(),
                 term: welcome.term,
-                heartbeat_interval_ms: u64::try_from(welcome.heartbeat_interval.as_millis()).unwrap_or(u64::MAX),
+                heartbeat_interval_ms: millis(welcome.heartbeat_interval),
                 coordinators: welcome.coordinators.clone(),
             }),
             ToWorker::Redirect { leader } => Message::Redirect(wire::Redirect { leader: leader.clone() }),
@@ -139,6 +139,7 @@ impl From<&Deploy> for wire::Deploy {
             last_epoch: deploy.last_epoch.0,
             batch_rows: deploy.batch_rows,
             memory_budget: deploy.memory_budget,
+            checkpoint_interval_ms: deploy.checkpoint_interval.map(millis),
         }
     }
 }
@@ -159,8 +160,13 @@ impl TryFrom<wire::Deploy> for Deploy {
             last_epoch: Epoch(deploy.last_epoch),
             batch_rows: deploy.batch_rows,
             memory_budget: deploy.memory_budget,
+            checkpoint_interval: deploy.checkpoint_interval_ms.map(Duration::from_millis),
         })
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn compare_state(id: u64, order: &StateComparison) -> wire::CompareState {

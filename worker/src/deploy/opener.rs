@@ -27,6 +27,7 @@ use crate::metrics::{CheckpointMetrics, OperatorMetrics, SubtaskMetrics};
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::SourceState;
 use crate::staging::Stager;
+use crate::staging::pace::{Pace, Standing};
 use crate::subtask::{
     DiscoverySubtask, Interrupt, OperatorSubtask, Outputs, Presence, RateLimit, SideOutput, SinkStage, SourceSubtask,
     WorkerEvent,
@@ -65,6 +66,8 @@ pub struct Seat<'a> {
     pub markers: mpsc::Receiver<Marker>,
     /// Where a source hears of completed checkpoints.
     pub completed: watch::Receiver<Epoch>,
+    /// Where a sink hears how far its checkpoints are.
+    pub standing: watch::Receiver<Standing>,
 }
 
 /// Where a subtask stands in its job.
@@ -95,6 +98,11 @@ impl Place<'_> {
         matches!(self.head(), OperatorSpec::Discover(_))
     }
 
+    /// Whether it ends with a sink.
+    pub fn is_sink(&self) -> bool {
+        matches!(self.graph.node(self.chain.tail()).spec.operator, OperatorSpec::Sink(_))
+    }
+
     /// For errors.
     fn name(&self) -> String {
         let names: Vec<&str> = self.chain.nodes.iter().map(|id: &NodeId| &*self.graph.node(*id).spec.name).collect();
@@ -114,7 +122,7 @@ impl Opener<'_> {
     }
 
     async fn subtask(&self, seat: Seat<'_>, name: String) -> Result<Opened> {
-        let Seat { place, ends, operators: metrics, subtask, checkpoints, markers, completed } = seat;
+        let Seat { place, ends, operators: metrics, subtask, checkpoints, markers, completed, standing } = seat;
         let range = HashRange::of_subtask(place.index, place.count);
         let functions = self.deployment.functions_of_subtask()?;
         let mut stages = self.restorer.stages(place.chain, range, &metrics, &functions).await?;
@@ -122,7 +130,8 @@ impl Opener<'_> {
             stage.lookup = self.lookup(&place, stage.uid.clone(), &functions).await?;
         }
         let chain = OperatorChain::new(stages, usize::from(place.is_source()));
-        let sink = self.sink(&place, metrics.last()).await?;
+        let pace = Pace::new(standing, self.deployment.checkpoint_interval);
+        let sink = self.sink(&place, metrics.last(), pace).await?;
         let side = ends.side.into_iter().map(|(position, port, router)| SideOutput { position, port, router });
         let outputs = Outputs { sink, main: ends.main, side: side.collect(), metrics: subtask.clone() };
         match place.head() {
@@ -187,7 +196,12 @@ impl Opener<'_> {
     }
 
     /// The sink at the end of the chain, if there is one.
-    async fn sink(&self, place: &Place<'_>, metrics: Option<&Arc<OperatorMetrics>>) -> Result<Option<SinkStage>> {
+    async fn sink(
+        &self,
+        place: &Place<'_>,
+        metrics: Option<&Arc<OperatorMetrics>>,
+        pace: Pace,
+    ) -> Result<Option<SinkStage>> {
         let node = place.graph.node(place.chain.tail());
         let (OperatorSpec::Sink(SinkSpec { table }), Some(metrics)) = (&node.spec.operator, metrics) else {
             return Ok(None);
@@ -196,13 +210,13 @@ impl Opener<'_> {
         for input in place.graph.inputs_of(place.chain.tail())? {
             check_taken(&*connector, table, &input.changelog)?;
         }
-        let Deployment { identity, attempt, restore, .. } = self.deployment;
-        let epoch = restore.as_ref().map_or(Epoch(0), |manifest| manifest.epoch);
+        let Deployment { identity, attempt, .. } = self.deployment;
+        let epoch = self.deployment.restored_epoch();
         let context =
             SinkContext { job: *identity, uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
         let sink = connector.open_sink(table, context).await?;
         let (area, schema) = (self.deployment.staging_area(), connector.staged_schema(table));
-        let stager = Stager::new(area, &node.uid, place.index, table, schema, epoch);
+        let stager = Stager::new(area, &node.uid, place.index, table, schema, epoch, pace);
         Ok(Some(SinkStage { uid: node.uid.clone(), sink, stager, metrics: metrics.clone() }))
     }
 

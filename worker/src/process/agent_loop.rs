@@ -15,7 +15,7 @@ use weir_proto::control::{AttemptFigures, Deploy, FromWorker, Heartbeat, Hello, 
 
 use super::Surroundings;
 use super::attempt::{AttemptCommand, AttemptTask, Happened};
-use super::engine::FiguresSource;
+use super::engine::{FiguresSource, OrderedMarkers};
 use super::errands::Errands;
 use crate::agent::{Agent, AgentConfig, Effect, Ending, EngineEvent, Event, SessionId, failure};
 use crate::blocking;
@@ -55,8 +55,8 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
             Some(()) = shutdown.recv() => Event::Drain,
             Some(event) = happened.recv() => match event {
                 Happened::Event(input) => input,
-                Happened::Started { job, attempt, figures } => {
-                    agent_loop.started(job, attempt, figures);
+                Happened::Started { job, attempt, figures, orders } => {
+                    agent_loop.started(job, attempt, Running { figures, orders });
                     continue;
                 }
             },
@@ -90,8 +90,14 @@ struct OpenSession {
 struct OpenAttempt {
     attempt: Attempt,
     commands: mpsc::Sender<AttemptCommand>,
-    figures: Option<FiguresSource>,
+    running: Option<Running>,
     task: AbortHandle,
+}
+
+/// Ways to a part that runs, past whatever waits in front of it.
+struct Running {
+    figures: FiguresSource,
+    orders: OrderedMarkers,
 }
 
 impl AgentLoop {
@@ -273,7 +279,7 @@ impl AgentLoop {
         let engine = self.surroundings.engine.clone();
         let task = AttemptTask { deploy, engine, commands: receiver, events: self.events.clone() };
         let task = self.tasks.spawn_on(task.run(), &self.surroundings.io);
-        let replaced = self.attempts.insert(job, OpenAttempt { attempt, commands, figures: None, task });
+        let replaced = self.attempts.insert(job, OpenAttempt { attempt, commands, running: None, task });
         debug_assert!(replaced.is_none(), "the agent closes an attempt before it opens the next");
     }
 
@@ -281,6 +287,10 @@ impl AgentLoop {
         let Some(open) = self.attempts.get(&job).filter(|open| open.attempt == attempt) else {
             return Performed::Done;
         };
+        // Where sinks hold the job up until they hear of it, it would not get through to them.
+        if let (AttemptCommand::Marker(marker), Some(running)) = (&command, &open.running) {
+            (running.orders)(*marker);
+        }
         if open.commands.try_send(command).is_ok() {
             return Performed::Done;
         }
@@ -296,10 +306,10 @@ impl AgentLoop {
         }
     }
 
-    fn started(&mut self, job: JobId, attempt: Attempt, figures: FiguresSource) {
+    fn started(&mut self, job: JobId, attempt: Attempt, running: Running) {
         if let Some(open) = self.attempts.get_mut(&job).filter(|open| open.attempt == attempt) {
             info!(%job, %attempt, "an attempt runs");
-            open.figures = Some(figures);
+            open.running = Some(running);
         }
     }
 
@@ -314,7 +324,7 @@ impl AgentLoop {
 
     fn figures(&self, job: JobId, attempt: Attempt) -> AttemptFigures {
         let open = self.attempts.get(&job).filter(|open| open.attempt == attempt);
-        let source = open.and_then(|open| open.figures.as_ref());
+        let source = open.and_then(|open| open.running.as_ref()).map(|running| &running.figures);
         let waiting = open.map_or(0, |open| open.commands.max_capacity() - open.commands.capacity());
         AttemptFigures {
             job,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use weir_core::{Attempt, Epoch, Error, JobId, Marker};
 use weir_proto::control::{Deploy, Failure};
 
-use super::engine::{Engine, FiguresSource, RunningPart};
+use super::engine::{Engine, FiguresSource, OrderedMarkers, RunningPart};
 use crate::WorkerEvent;
 use crate::agent::{EngineEvent, Event, failure};
 
@@ -25,6 +25,8 @@ pub enum Happened {
         attempt: Attempt,
         /// How to learn how it does.
         figures: FiguresSource,
+        /// How its sinks are told of markers.
+        orders: OrderedMarkers,
     },
 }
 
@@ -78,7 +80,8 @@ impl AttemptTask {
 
     async fn watch(&mut self, mut part: Box<dyn RunningPart>) {
         let Deploy { job, attempt, .. } = *self.deploy;
-        let _ = self.events.send(Happened::Started { job, attempt, figures: part.figures() }).await;
+        let _ =
+            self.events.send(Happened::Started { job, attempt, figures: part.figures(), orders: part.orders() }).await;
         let mut over = false;
         let send = part.markers();
         let mut sending = None;

@@ -50,7 +50,10 @@ pub trait RunningPart: Send {
     /// How to send markers into the dataflow.
     fn markers(&self) -> MarkerSender;
 
-    /// Tells the sources that an epoch's checkpoint is complete.
+    /// How to tell its sinks that a marker is going to be sent, before sources have room for it.
+    fn orders(&self) -> OrderedMarkers;
+
+    /// Tells sources and sinks that an epoch's checkpoint is complete.
     async fn completed(&mut self, epoch: Epoch);
 
     /// Waits for the next event; `None` when there are no more. Dropping the future loses nothing.
@@ -63,6 +66,9 @@ pub trait RunningPart: Send {
 /// Sends a marker from every discovery of splits of a part. It may take until the sources have room for it, and they may be waiting for
 /// somebody who hears the part's events: so these are listened to meanwhile.
 pub type MarkerSender = Arc<dyn Fn(Marker) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Tells the sinks of a part that a marker is going to be sent.
+pub type OrderedMarkers = Arc<dyn Fn(Marker) + Send + Sync>;
 
 /// Says how the vertices of a part do, at any time.
 pub type FiguresSource = Arc<dyn Fn() -> Vec<VertexFigures> + Send + Sync>;
@@ -179,6 +185,7 @@ impl Engine for JobEngine {
             compute: compute.clone(),
             blocking: blocking.clone(),
             limits: *limits,
+            checkpoint_interval: deploy.checkpoint_interval,
         });
         let opened = opened.await?;
         if self.config.spans.are_wanted() {
@@ -228,6 +235,11 @@ impl RunningPart for JobHandle {
             let commands = commands.clone();
             async move { commands.send(Command::Marker(marker)).await }.boxed()
         })
+    }
+
+    fn orders(&self) -> OrderedMarkers {
+        let commands = self.commands();
+        Arc::new(move |marker| commands.ordered(marker))
     }
 
     async fn completed(&mut self, epoch: Epoch) {

@@ -41,7 +41,9 @@ mod tests;
 pub use agent_loop::drive;
 pub use coordinators::{Coordinators, GrpcCoordinators, Session};
 pub use data_dir::DataDir;
-pub use engine::{Engine, FiguresSource, JobEngine, JobEngineConfig, MarkerSender, OpenPart, RunningPart};
+pub use engine::{
+    Engine, FiguresSource, JobEngine, JobEngineConfig, MarkerSender, OpenPart, OrderedMarkers, RunningPart,
+};
 pub use isolation::Isolation;
 pub use monitor::WorkerMonitor;
 pub use pulse::Pulse;

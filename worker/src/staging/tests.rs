@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use async_trait::async_trait;
+use futures::FutureExt;
 use proptest::prelude::*;
+use tokio::sync::watch;
 use weir_core::connector::{Boundedness, Commit, Connector, OptionInfo, Role};
-use weir_core::{ConnectorRegistry, Error, JobIdentity, Location};
+use weir_core::{ConnectorRegistry, Error, JobIdentity, Location, Marker, MarkerKind};
 use weir_state::{LocalStorage, Manifest, ManifestHeader, MemoryStorage, SinkCommittables};
 
+use super::pace::Standing;
 use super::*;
 use crate::{BlockingInline, Committer};
 
@@ -138,7 +142,9 @@ struct Bench {
 impl Bench {
     fn new(subtasks: usize) -> Self {
         let storage = Arc::new(Flaky::default());
-        let stager = |subtask| Stager::new(area(storage.clone()), &uid(), subtask, &table(), table().schema, Epoch(0));
+        let stager = |subtask| {
+            Stager::new(area(storage.clone()), &uid(), subtask, &table(), table().schema, Epoch(0), Pace::free())
+        };
         Self {
             stagers: (0..subtasks).map(stager).collect(),
             storage,
@@ -271,7 +277,8 @@ async fn another_process_commits_what_one_that_is_dead_has_staged() {
     let open = || -> Arc<dyn Storage> { Arc::new(LocalStorage::open(folder.path()).unwrap()) };
     let reported = {
         let storage = open();
-        let mut stager = Stager::new(area(storage.clone()), &uid(), 0, &table(), table().schema, Epoch(6));
+        let mut stager =
+            Stager::new(area(storage.clone()), &uid(), 0, &table(), table().schema, Epoch(6), Pace::free());
         let weighted = Batch::weighted(rows(1..4).into_parts().0, Int8Array::from(vec![1, -1, 1])).unwrap();
         stager.add(vec![rows(0..HALF), rows(0..HALF), weighted]).await.unwrap();
         let mut staged = Staged::default();
@@ -314,6 +321,31 @@ async fn what_is_reported_is_what_retention_spares() {
     assert_eq!(sink.staged.iter().map(|run| run.file.clone()).collect::<Vec<_>>(), ahead);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_subtask_gets_so_far_ahead_of_the_commit_and_no_further() {
+    let (part, standing) = watch::channel(Standing::behind(Epoch(6)));
+    let pace = Pace::new(standing, Some(Duration::from_secs(1)));
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let mut stager = Stager::new(area(storage), &uid(), 0, &table(), table().schema, Epoch(6), pace);
+    let run = || vec![rows(0..HALF), rows(HALF..2 * HALF)];
+    tokio::time::advance(Duration::from_secs(1)).await;
+    for _ in 0..AHEAD_BYTES / STAGED_RUN_BYTES as u64 {
+        stager.add(run()).await.unwrap();
+    }
+    let next = || Marker { epoch: Epoch(7), kind: MarkerKind::Checkpoint };
+    assert!(stager.add(run()).now_or_never().is_none(), "the next checkpoint is overdue");
+    part.send_modify(|standing| standing.ordered(next()));
+    // What the call that was given up had taken is here.
+    stager.add(run()).await.unwrap();
+    let staged = stager.take(Epoch(7));
+    let rows = staged.runs.iter().map(|run| run.rows).sum::<u64>()
+        + staged.rest.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
+    assert_eq!(rows, (AHEAD_BYTES / STAGED_RUN_BYTES as u64 + 2) * 2 * HALF as u64);
+    part.send_modify(|standing| standing.completed(Epoch(7)));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    stager.add(run()).now_or_never().unwrap().unwrap();
+}
+
 /// As of a union of one input whose column is never null and one whose is.
 #[tokio::test]
 async fn batches_that_differ_in_what_may_be_null_go_into_one_run() {
@@ -322,7 +354,7 @@ async fn batches_that_differ_in_what_may_be_null_go_into_one_run() {
     let batch = |schema: SchemaRef, values: Vec<Option<i64>>| {
         Batch::append(RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(values))]).unwrap())
     };
-    let mut stager = Stager::new(area(storage.clone()), &uid(), 0, &table(), nullable(true), Epoch(0));
+    let mut stager = Stager::new(area(storage.clone()), &uid(), 0, &table(), nullable(true), Epoch(0), Pace::free());
     stager.add(vec![batch(nullable(false), vec![Some(1)]), batch(nullable(true), vec![None])]).await.unwrap();
     let mut staged = Staged::default();
     staged.add(&uid(), vec![stager.take(Epoch(1))]);

@@ -13,7 +13,7 @@ use weir_coordinator::Now;
 use weir_coordinator::checkpoints::{AttemptConfig, CheckpointExecutor, Effect, Event, Timeouts};
 use weir_coordinator::driver::{self, AttemptEnd, DriverConfig, StopKind, Takeover};
 use weir_core::{Error, Result};
-use weir_worker::{Clock, Command, Committer, JobHandle, WorkerEvent};
+use weir_worker::{Clock, Command, Committer, JobHandle, SourceCommands, WorkerEvent};
 
 use super::checkpoints::CheckpointStore;
 use super::{CheckpointProgress, JobEnd, Order, Progress};
@@ -197,6 +197,15 @@ impl Checkpointing {
         }
     }
 
+    /// Tells sinks of the markers that wait to be sent: sources may have no room for them before the sinks know.
+    fn announce(&self, commands: &SourceCommands) {
+        for command in &self.commands {
+            if let Command::Marker(marker) = command {
+                commands.ordered(*marker);
+            }
+        }
+    }
+
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::SendMarker(marker) => self.commands.push_back(Command::Marker(marker)),
@@ -269,6 +278,7 @@ impl Shell {
         let mut next_progress = start;
         let mut running = true;
         loop {
+            self.checkpoints.announce(&commands);
             if sending.is_none()
                 && let Some(command) = self.checkpoints.commands.pop_front()
             {

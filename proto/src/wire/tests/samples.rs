@@ -522,6 +522,7 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         last_epoch: epoch,
         batch_rows: 8192,
         memory_budget: Some(64 << 20),
+        checkpoint_interval: None,
     };
     let leftovers = Leftovers {
         identity: JobIdentity(0xfeed),
@@ -557,6 +558,10 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         ("refused", ToWorker::Refused { reason: "another cluster".into() }),
         ("name-taken", ToWorker::NameTaken { address: "w1:7431".into() }),
         ("deploy-identity", ToWorker::Deploy(Arc::new(Deploy { identity: JobIdentity(0xfeed), ..deploy.clone() }))),
+        (
+            "deploy-interval",
+            ToWorker::Deploy(Arc::new(Deploy { checkpoint_interval: Some(Duration::from_secs(10)), ..deploy.clone() })),
+        ),
         ("deploy", ToWorker::Deploy(Arc::new(deploy))),
         ("discard", ToWorker::Discard(Arc::new(leftovers))),
         ("start", ToWorker::Start { job, attempt }),

@@ -178,6 +178,7 @@ fn deploy_on(incarnation: u64, job: u64, attempt: u64, last_epoch: u64) -> ToWor
         last_epoch: Epoch(last_epoch),
         batch_rows: 100,
         memory_budget: None,
+        checkpoint_interval: None,
     }))
 }
 

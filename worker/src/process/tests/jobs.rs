@@ -91,6 +91,7 @@ impl Bench {
             last_epoch: Epoch(0),
             batch_rows: 100,
             memory_budget: None,
+            checkpoint_interval: None,
         }
     }
 

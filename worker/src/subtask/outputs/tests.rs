@@ -8,6 +8,7 @@ use super::*;
 use crate::BlockingInline;
 use crate::metrics::{JobMetrics, Position, Subtask};
 use crate::staging::StagingArea;
+use crate::staging::pace::Pace;
 
 /// What a sink's system takes to prepare.
 const TAKES: std::time::Duration = std::time::Duration::from_secs(3);
@@ -41,7 +42,7 @@ fn outputs(length: usize) -> Outputs {
         attempt: Attempt(1),
         part_name: "worker-0".into(),
     };
-    let stager = Stager::new(area, &uid, 0, &table, table.schema.clone(), Epoch(0));
+    let stager = Stager::new(area, &uid, 0, &table, table.schema.clone(), Epoch(0), Pace::free());
     let metrics = JobMetrics::default().register(
         Position { vertex: "v".to_owned(), subtask: 0 },
         Subtask::default(),
