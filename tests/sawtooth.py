@@ -206,7 +206,7 @@ def run(cluster, kafka, folder, arguments):
         watch.minute(producer.rate(), max(looks, 1))
     producer.finish()
     wait_for("not all windows have been closed", lambda: not wrong_windows(folder, producer.windows)[1], 300)
-    cluster.command("jobs", "stop", "sawtooth", "--wait", timeout=120)
+    cluster.command("jobs", "stop", "sawtooth", timeout=120)
     return producer, watch
 
 

@@ -8,9 +8,9 @@ pub mod artifacts;
 mod audit;
 mod error;
 mod info;
-mod presence;
 pub mod results;
 mod scaling;
+mod signs_of_life;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub use info::{
     CatalogInfo, CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobAction, JobDetail,
     JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
-pub use presence::Presence;
 pub use results::{Brought, FilePosition, ResultPiece, ResultReader};
 pub use scaling::{LoadInfo, Scaling, ScalingBy, ScalingDecision};
+pub use signs_of_life::{SignDue, SignsOfLife};
 
 /// Which job is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

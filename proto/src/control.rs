@@ -496,7 +496,7 @@ pub struct Deploy {
     pub batch_rows: u32,
     /// Bytes that the state of one slot may take in memory; `None`: no limit.
     pub memory_budget: Option<u64>,
-    /// From one checkpoint to the next; `None`: it is not known.
+    /// From one checkpoint to the next; `None`: they do not come at intervals, or the coordinator does not say.
     pub checkpoint_interval: Option<Duration>,
 }
 

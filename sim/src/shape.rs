@@ -295,5 +295,7 @@ fn tiny(random: &mut Random) -> ExchangeLimits {
         piece_rows: one_of(&[1, 2, 8]),
         linger: Duration::from_millis(one_of(&[0, 1, 10, 50]) as u64),
         control_messages: one_of(&[1, 2, 16]),
+        staged_run_bytes: one_of(&[1, 100, 1000]),
+        staged_ahead_bytes: one_of(&[0, 100, 1000]) as u64,
     }
 }

@@ -255,12 +255,13 @@ impl Deployment {
 
     /// Where what this part stores goes, and under which names.
     fn staging_area(&self) -> StagingArea {
-        let Deployment { storage, blocking, attempt, part_name, .. } = self;
+        let Deployment { storage, blocking, attempt, part_name, limits, .. } = self;
         StagingArea {
             storage: storage.clone(),
             blocking: blocking.clone(),
             attempt: *attempt,
             part_name: part_name.clone(),
+            limits: *limits,
         }
     }
 }
@@ -283,6 +284,9 @@ impl OpenedJob {
     pub fn start(self) -> JobHandle {
         if let Some(network) = &self.network {
             self.peers.iter().for_each(|peer| network.connect(peer));
+        }
+        for sink in &self.standings {
+            sink.send_modify(Standing::begins);
         }
         let mut tasks = JoinSet::new();
         for subtask in self.subtasks {
@@ -329,7 +333,7 @@ impl SourceCommands {
     /// before the sinks know.
     pub fn ordered(&self, marker: Marker) {
         for sink in &self.standings {
-            sink.send_modify(|standing| standing.ordered(marker));
+            sink.send_if_modified(|standing| standing.ordered(marker));
         }
     }
 

@@ -167,7 +167,7 @@ impl Snapshots {
         nodes: Vec<NodeCapture>,
         given_up: Arc<AtomicBool>,
     ) -> Result<Stored> {
-        let StagingArea { storage, blocking, attempt, part_name } = self.area.clone();
+        let StagingArea { storage, blocking, attempt, part_name, .. } = self.area.clone();
         let keeps_state = self.keeps_state;
         let prefix = weir_state::layout::runs_prefix(epoch, attempt, &part_name);
         let stored = blocking::run(&blocking, move || {

@@ -10,8 +10,9 @@
 //!   whoever commits               commit ◀──run by run── checkpoint storage
 //! ```
 //!
-//! A subtask holds one run in memory, and waits while it is stored; and it does not get far ahead of the commits ([`pace`]). Should storage not take it, the subtask goes on and holds
-//! a few, then it fails: the job goes on from its last checkpoint, when there is storage again.
+//! A subtask holds one run in memory, and waits while it is stored; and it does not get far ahead of the commits ([`pace`]). Should storage
+//! not take the run, the subtask goes on and holds a few, then it fails: the job goes on from its last checkpoint, when there is storage
+//! again.
 
 pub mod pace;
 
@@ -24,9 +25,9 @@ use tracing::warn;
 use weir_core::{Attempt, Batch, Epoch, Error, ErrorKind, OperatorUid, Result, TableSpec};
 use weir_state::{STAGED_RUN_BYTES, StagedRun, Storage, encode_staged, layout};
 
-use self::pace::{AHEAD_BYTES, Pace};
+use self::pace::Pace;
 use crate::blocking::{self, Blocking};
-use crate::exchange::batch_bytes;
+use crate::exchange::{ExchangeLimits, batch_bytes};
 
 /// Bytes that a subtask holds at most while storage does not take them.
 const HELD_BYTES: usize = 4 * STAGED_RUN_BYTES;
@@ -42,6 +43,8 @@ pub struct StagingArea {
     pub attempt: Attempt,
     /// Tells the files of this part of the job from those of others.
     pub part_name: String,
+    /// How much is staged in one file, and before the commits are waited for.
+    pub limits: ExchangeLimits,
 }
 
 /// What one subtask's sink has staged for an epoch.
@@ -89,6 +92,7 @@ impl Stager {
         pace: Pace,
     ) -> Self {
         let name = format!("{}-{}-{subtask}", area.part_name, uid.0);
+        let run_bytes = area.limits.staged_run_bytes;
         Self {
             area,
             table: table.name.clone(),
@@ -98,12 +102,12 @@ impl Stager {
             pace,
             part: StagedPart::default(),
             bytes: 0,
-            full: STAGED_RUN_BYTES,
+            full: run_bytes,
             files: 0,
         }
     }
 
-    /// Takes rows. Waits if there are many and the epoch before is still being committed.
+    /// Takes rows. Waits if there are many and the epoch before is still being committed. What is not taken in yet goes with the future.
     ///
     /// # Errors
     /// If they do not have the sink's columns, or storage has not taken others for too long.
@@ -121,7 +125,7 @@ impl Stager {
             self.bytes += batch_bytes(&batch);
             self.part.rest.push(batch);
             if self.bytes >= self.full {
-                if self.part.stored_bytes() >= AHEAD_BYTES {
+                if self.part.stored_bytes() >= self.area.limits.staged_ahead_bytes {
                     self.pace.keep().await;
                 }
                 self.store().await?;
@@ -146,11 +150,11 @@ impl Stager {
             Ok(run) => {
                 self.part.runs.push(run);
                 self.part.rest.clear();
-                (self.bytes, self.full) = (0, STAGED_RUN_BYTES);
+                (self.bytes, self.full) = (0, self.area.limits.staged_run_bytes);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Environment && self.bytes < HELD_BYTES => {
-                self.full = self.bytes + STAGED_RUN_BYTES;
+                self.full = self.bytes + self.area.limits.staged_run_bytes;
                 warn!(table = self.table, "rows could not be stored yet: {}", error.report());
                 Ok(())
             }
@@ -161,7 +165,7 @@ impl Stager {
     /// What was staged for `epoch`, whose marker has come.
     pub fn take(&mut self, epoch: Epoch) -> StagedPart {
         self.behind = epoch;
-        (self.bytes, self.full) = (0, STAGED_RUN_BYTES);
+        (self.bytes, self.full) = (0, self.area.limits.staged_run_bytes);
         std::mem::take(&mut self.part)
     }
 }

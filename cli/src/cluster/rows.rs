@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use weir_core::{JobId, Result};
-use weir_proto::client::{Brought, ClientResponse, ClusterInfo, JobDetail, JobRef, Presence, ResultReader};
+use weir_proto::client::{Brought, ClientResponse, ClusterInfo, JobDetail, JobRef, ResultReader, SignsOfLife};
 
 use super::client::{Client, expect_answer};
 use super::result_folder::{ResultFolder, rows_of};
@@ -19,7 +19,7 @@ pub struct Rows {
     folder: ResultFolder,
     /// Once there is a job.
     reader: Option<ResultReader>,
-    presence: Presence,
+    signs: SignsOfLife,
     results: Arc<Results>,
     printed: u64,
 }
@@ -35,7 +35,7 @@ impl Rows {
             namespace: namespace.to_owned(),
             folder,
             reader: None,
-            presence: Presence::default(),
+            signs: SignsOfLife::default(),
             results,
             printed: 0,
         })
@@ -71,10 +71,10 @@ impl Rows {
 
     /// Says so again and again, though stdout may block for long.
     pub fn keep_expecting(&self, mut client: Client) -> impl Future<Output = Infallible> + use<> {
-        let (request, presence) = (self.folder.expect(&self.namespace, true), self.presence.clone());
+        let (request, signs) = (self.folder.expect(&self.namespace, true), self.signs.clone());
         async move {
             loop {
-                let _due = presence.sign_due().await;
+                let _due = signs.due().await;
                 if let Err(error) = client.call(request.clone()).await {
                     tracing::debug!(error = error.report(), "could not say that somebody reads");
                 }
@@ -117,7 +117,7 @@ impl Rows {
     /// # Errors
     /// If the cluster does not take it.
     pub async fn remove(&mut self, client: &mut Client) -> Result<()> {
-        self.presence.end().await;
+        self.signs.end().await;
         client.call(self.folder.expect(&self.namespace, false)).await.map(drop)
     }
 }

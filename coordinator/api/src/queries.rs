@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use weir_core::JobId;
 use weir_proto::client::{
-    Brought, ClientRequest, ClientResponse, JobDetail, JobRef, Presence, ResultReader, SubmitJob, status,
+    Brought, ClientRequest, ClientResponse, JobDetail, JobRef, ResultReader, SignsOfLife, SubmitJob, status,
 };
 
 use crate::events::event;
@@ -90,27 +90,22 @@ async fn answer(
     let expect = |reading| ClientRequest::ExpectResults { namespace: namespace.clone(), token, reading };
     let rows = ResultReader::new(name.clone());
     let left = last_row.unwrap_or(u64::MAX);
-    let presence = Presence::default();
-    let query = Query {
-        api: api.clone(),
-        job: name,
-        rows,
-        nobody_reads: expect(false),
-        presence: presence.clone(),
-        left,
-        events,
-    };
-    let keep_saying = async {
-        loop {
-            let _due = presence.sign_due().await;
-            if let Err(problem) = api.tell(expect(true)).await {
-                tracing::debug!(problem = problem.detail, "could not say that somebody reads");
-            }
-        }
-    };
+    let signs = SignsOfLife::default();
+    let query =
+        Query { api: api.clone(), job: name, rows, nobody_reads: expect(false), signs: signs.clone(), left, events };
     tokio::select! {
         () = query.see_through(expect(true), job, warnings, begun) => {}
-        () = keep_saying => {}
+        never = keep_saying(&api, expect(true), &signs) => match never {},
+    }
+}
+
+/// Says again and again that somebody reads, though the connection may block for long.
+async fn keep_saying(api: &Api, somebody_reads: ClientRequest, signs: &SignsOfLife) -> Infallible {
+    loop {
+        let _due = signs.due().await;
+        if let Err(problem) = api.tell(somebody_reads.clone()).await {
+            tracing::debug!(problem = problem.detail, "could not say that somebody reads");
+        }
     }
 }
 
@@ -128,7 +123,7 @@ struct Query {
     rows: ResultReader,
     /// Has the folder of the rows removed.
     nobody_reads: ClientRequest,
-    presence: Presence,
+    signs: SignsOfLife,
     /// Rows to come, at most.
     left: u64,
     events: mpsc::Sender<Event>,
@@ -255,7 +250,7 @@ impl Query {
     /// Ends the job, sends what has come out of it if that is wanted, and deletes all that there is of it.
     async fn clear_away(&mut self, read_on: bool) -> Result<(), Problem> {
         let ended = self.end(read_on).await;
-        self.presence.end().await;
+        self.signs.end().await;
         let removed = self.api.tell(self.nobody_reads.clone()).await.map(drop);
         ended.and(removed)
     }

@@ -305,7 +305,7 @@ pub struct JobSettings {
 }
 
 impl JobSettings {
-    /// From the start of one checkpoint to that of the next; `None`: they are taken when they are asked for.
+    /// From the start of one checkpoint to that of the next; `None`: they do not come at intervals.
     pub fn checkpoint_interval(&self) -> Option<Duration> {
         (self.checkpoint_interval_ms > 0).then(|| Duration::from_millis(self.checkpoint_interval_ms))
     }

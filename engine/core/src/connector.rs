@@ -259,7 +259,8 @@ pub trait Connector: Send + Sync {
 
     /// Finishes what sinks of this table have prepared. Called for completed checkpoints only, in order of their
     /// epochs, of which some are left out; may be called again for the same epoch, in this process or another, at any later time,
-    /// and has to come to the same result. On return the results are visible and durable.
+    /// and has to come to the same result. On return the results are visible and durable. It must not wait for what sinks of the job do: they may
+    /// be waiting for it.
     ///
     /// # Errors
     /// If it could not be finished; it will be tried again.

@@ -25,6 +25,9 @@ use crate::Storage;
 /// Bytes of rows after which a run is ended.
 pub const STAGED_RUN_BYTES: usize = 8 << 20;
 
+/// A block's header begins with a mark and its length.
+const HEADER: usize = 8;
+
 /// Behind the footer of a file: its length, and the format's mark.
 const TRAILER: usize = 10;
 
@@ -128,7 +131,8 @@ fn read_batches(file: &Buffer) -> Result<Vec<RecordBatch>, ArrowError> {
 /// A block of a file, if it is in there.
 fn part(file: &Buffer, block: &Block) -> Option<Buffer> {
     let start = usize::try_from(block.offset()).ok()?;
-    let length = usize::try_from(block.bodyLength().checked_add(block.metaDataLength().into())?).ok()?;
+    let header = usize::try_from(block.metaDataLength()).ok().filter(|header| *header >= HEADER)?;
+    let length = header.checked_add(usize::try_from(block.bodyLength()).ok()?)?;
     (start.checked_add(length)? <= file.len()).then(|| file.slice_with_length(start, length))
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
-use weir_core::{Attempt, Epoch, Error, JobId, Result};
+use weir_core::{Attempt, Epoch, Error, JobId, Marker, Result};
 use weir_proto::control::{AttemptFigures, Deploy, FromWorker, Heartbeat, Hello, ToWorker};
 
 use super::Surroundings;
@@ -91,6 +91,8 @@ struct OpenAttempt {
     attempt: Attempt,
     commands: mpsc::Sender<AttemptCommand>,
     running: Option<Running>,
+    /// The last marker of a checkpoint that has come.
+    ordered: Option<Marker>,
     task: AbortHandle,
 }
 
@@ -98,6 +100,18 @@ struct OpenAttempt {
 struct Running {
     figures: FiguresSource,
     orders: OrderedMarkers,
+}
+
+impl OpenAttempt {
+    /// A marker is on its way. Where sinks hold the job up until they hear of it, it would not get through to them.
+    fn order(&mut self, marker: Marker) {
+        if marker.kind.captures() {
+            self.ordered = Some(marker);
+        }
+        if let Some(running) = &self.running {
+            (running.orders)(marker);
+        }
+    }
 }
 
 impl AgentLoop {
@@ -279,17 +293,16 @@ impl AgentLoop {
         let engine = self.surroundings.engine.clone();
         let task = AttemptTask { deploy, engine, commands: receiver, events: self.events.clone() };
         let task = self.tasks.spawn_on(task.run(), &self.surroundings.io);
-        let replaced = self.attempts.insert(job, OpenAttempt { attempt, commands, running: None, task });
+        let replaced = self.attempts.insert(job, OpenAttempt { attempt, commands, running: None, ordered: None, task });
         debug_assert!(replaced.is_none(), "the agent closes an attempt before it opens the next");
     }
 
     fn command(&mut self, job: JobId, attempt: Attempt, command: AttemptCommand) -> Performed {
-        let Some(open) = self.attempts.get(&job).filter(|open| open.attempt == attempt) else {
+        let Some(open) = self.attempts.get_mut(&job).filter(|open| open.attempt == attempt) else {
             return Performed::Done;
         };
-        // Where sinks hold the job up until they hear of it, it would not get through to them.
-        if let (AttemptCommand::Marker(marker), Some(running)) = (&command, &open.running) {
-            (running.orders)(*marker);
+        if let AttemptCommand::Marker(marker) = &command {
+            open.order(*marker);
         }
         if open.commands.try_send(command).is_ok() {
             return Performed::Done;
@@ -310,6 +323,9 @@ impl AgentLoop {
         if let Some(open) = self.attempts.get_mut(&job).filter(|open| open.attempt == attempt) {
             info!(%job, %attempt, "an attempt runs");
             open.running = Some(running);
+            if let Some(marker) = open.ordered {
+                open.order(marker);
+            }
         }
     }
 

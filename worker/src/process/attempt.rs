@@ -25,7 +25,7 @@ pub enum Happened {
         attempt: Attempt,
         /// How to learn how it does.
         figures: FiguresSource,
-        /// How its sinks are told of markers.
+        /// How its sinks are told of markers that are on their way.
         orders: OrderedMarkers,
     },
 }

@@ -10,10 +10,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use weir_core::{Epoch, Marker};
-use weir_state::STAGED_RUN_BYTES;
-
-/// Bytes that a subtask stages in any epoch without waiting.
-pub const AHEAD_BYTES: u64 = 8 * STAGED_RUN_BYTES as u64;
 
 /// Where the checkpoints of a part stand, as its sinks have to know it.
 #[derive(Debug, Clone, Copy)]
@@ -32,11 +28,18 @@ impl Standing {
         Self { epoch, ordered: Instant::now(), completed: epoch }
     }
 
-    /// A marker is on its way. That may be said more than once.
-    pub fn ordered(&mut self, marker: Marker) {
-        if marker.kind.captures() && marker.epoch > self.epoch {
+    /// The part begins, which may be long after it was opened: from now on checkpoints are due.
+    pub fn begins(&mut self) {
+        self.ordered = Instant::now();
+    }
+
+    /// A marker is on its way. Whether that is news of a checkpoint: it may be said more than once.
+    pub fn ordered(&mut self, marker: Marker) -> bool {
+        let is_news = marker.kind.captures() && marker.epoch > self.epoch;
+        if is_news {
             (self.epoch, self.ordered) = (marker.epoch, Instant::now());
         }
+        is_news
     }
 
     /// All parts have reported that epoch, and it will be committed.
@@ -70,7 +73,7 @@ impl Pace {
         Self::new(watch::channel(Standing::behind(Epoch(0))).1, None)
     }
 
-    /// Waits while the next checkpoint is overdue. Dropping the future loses nothing.
+    /// Waits while the next checkpoint is overdue. Dropping the future changes nothing.
     pub async fn keep(&mut self) {
         let Some(interval) = self.interval else { return };
         while self.standing.borrow_and_update().is_overdue(interval) {
@@ -100,7 +103,7 @@ mod tests {
     }
 
     fn ordered(part: &watch::Sender<Standing>, epoch: u64, kind: MarkerKind) {
-        part.send_modify(|standing| standing.ordered(Marker { epoch: Epoch(epoch), kind }));
+        part.send_if_modified(|standing| standing.ordered(Marker { epoch: Epoch(epoch), kind }));
     }
 
     fn completed(part: &watch::Sender<Standing>, epoch: u64) {
@@ -138,6 +141,9 @@ mod tests {
         let (part, mut pace) = part(Some(SECOND));
         advance(SECOND).await;
         assert!(!goes_on(&mut pace), "what an earlier attempt has left may still be committed");
+        part.send_modify(Standing::begins);
+        assert!(goes_on(&mut pace), "it may take long until a part that is open begins");
+        advance(SECOND).await;
         let mut waiting = std::pin::pin!(pace.keep());
         assert!(waiting.as_mut().now_or_never().is_none());
         ordered(&part, 4, MarkerKind::Drain);

@@ -128,7 +128,14 @@ fn rows(numbers: std::ops::Range<i64>) -> Batch {
 }
 
 fn area(storage: Arc<dyn Storage>) -> StagingArea {
-    StagingArea { storage, blocking: Arc::new(BlockingInline), attempt: Attempt(3), part_name: "worker-0".into() }
+    let limits = ExchangeLimits::default();
+    StagingArea {
+        storage,
+        blocking: Arc::new(BlockingInline),
+        attempt: Attempt(3),
+        part_name: "worker-0".into(),
+        limits,
+    }
 }
 
 /// The subtasks of a sink in one process, and what becomes of their rows.
@@ -321,6 +328,9 @@ async fn what_is_reported_is_what_retention_spares() {
     assert_eq!(sink.staged.iter().map(|run| run.file.clone()).collect::<Vec<_>>(), ahead);
 }
 
+/// Runs that a subtask stages without waiting.
+const AHEAD_RUNS: u64 = 8;
+
 #[tokio::test(start_paused = true)]
 async fn a_subtask_gets_so_far_ahead_of_the_commit_and_no_further() {
     let (part, standing) = watch::channel(Standing::behind(Epoch(6)));
@@ -329,18 +339,18 @@ async fn a_subtask_gets_so_far_ahead_of_the_commit_and_no_further() {
     let mut stager = Stager::new(area(storage), &uid(), 0, &table(), table().schema, Epoch(6), pace);
     let run = || vec![rows(0..HALF), rows(HALF..2 * HALF)];
     tokio::time::advance(Duration::from_secs(1)).await;
-    for _ in 0..AHEAD_BYTES / STAGED_RUN_BYTES as u64 {
+    for _ in 0..AHEAD_RUNS {
         stager.add(run()).await.unwrap();
     }
     let next = || Marker { epoch: Epoch(7), kind: MarkerKind::Checkpoint };
     assert!(stager.add(run()).now_or_never().is_none(), "the next checkpoint is overdue");
-    part.send_modify(|standing| standing.ordered(next()));
+    part.send_if_modified(|standing| standing.ordered(next()));
     // What the call that was given up had taken is here.
     stager.add(run()).await.unwrap();
     let staged = stager.take(Epoch(7));
     let rows = staged.runs.iter().map(|run| run.rows).sum::<u64>()
         + staged.rest.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
-    assert_eq!(rows, (AHEAD_BYTES / STAGED_RUN_BYTES as u64 + 2) * 2 * HALF as u64);
+    assert_eq!(rows, (AHEAD_RUNS + 2) * 2 * HALF as u64);
     part.send_modify(|standing| standing.completed(Epoch(7)));
     tokio::time::advance(Duration::from_secs(1)).await;
     stager.add(run()).now_or_never().unwrap().unwrap();

@@ -139,7 +139,7 @@ pub fn sequence(rows: Option<u64>) -> TableSpec {
     numbers
 }
 
-fn graph(source: TableSpec, sink: TableSpec) -> JobGraph {
+pub fn graph(source: TableSpec, sink: TableSpec) -> JobGraph {
     let schema = source.schema.clone();
     let mut graph = JobGraph::new();
     let discovery = graph.discover(&source);

@@ -3,4 +3,5 @@
 mod files;
 mod jobs;
 mod leader;
+mod pace;
 mod trouble;

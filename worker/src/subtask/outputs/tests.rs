@@ -6,6 +6,7 @@ use weir_state::MemoryStorage;
 
 use super::*;
 use crate::BlockingInline;
+use crate::exchange::ExchangeLimits;
 use crate::metrics::{JobMetrics, Position, Subtask};
 use crate::staging::StagingArea;
 use crate::staging::pace::Pace;
@@ -41,6 +42,7 @@ fn outputs(length: usize) -> Outputs {
         blocking: Arc::new(BlockingInline),
         attempt: Attempt(1),
         part_name: "worker-0".into(),
+        limits: ExchangeLimits::default(),
     };
     let stager = Stager::new(area, &uid, 0, &table, table.schema.clone(), Epoch(0), Pace::free());
     let metrics = JobMetrics::default().register(

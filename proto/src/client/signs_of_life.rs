@@ -8,25 +8,30 @@ use super::results::SAY_AGAIN;
 
 /// Whether somebody reads. Clones are of the same reader.
 #[derive(Debug, Clone)]
-pub struct Presence(Arc<Mutex<bool>>);
+pub struct SignsOfLife(Arc<Mutex<bool>>);
 
-impl Default for Presence {
+/// A sign is to be given before this is dropped.
+#[derive(Debug)]
+pub struct SignDue<'a>(#[expect(dead_code, reason = "held")] MutexGuard<'a, bool>);
+
+impl Default for SignsOfLife {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(true)))
     }
 }
 
-impl Presence {
-    /// Waits until the next sign is due, which is to be given before what this returns is dropped; for ever, once nobody reads any more. One that
-    /// is not heard does no harm: there is [patience](super::results::PATIENCE) for several.
-    pub async fn sign_due(&self) -> MutexGuard<'_, bool> {
+impl SignsOfLife {
+    /// Waits until the next sign is due; for ever, once nobody reads any more. One that is not heard does no harm: there is
+    /// [patience](super::results::PATIENCE) for several.
+    pub async fn due(&self) -> SignDue<'_> {
         #[expect(clippy::disallowed_methods, reason = "a pause between two signs of life")]
         tokio::time::sleep(SAY_AGAIN).await;
         let is_there = self.0.lock().await;
         if !*is_there {
+            drop(is_there);
             return std::future::pending().await;
         }
-        is_there
+        SignDue(is_there)
     }
 
     /// Nobody reads any more. Behind this no sign is given, and none is under way: one that came after the folder was removed would make it
@@ -55,9 +60,9 @@ mod tests {
     }
 
     impl Signs {
-        async fn give(&self, presence: &Presence) {
+        async fn give(&self, life: &SignsOfLife) {
             loop {
-                let _due = presence.sign_due().await;
+                let _due = life.due().await;
                 self.begun.fetch_add(1, Ordering::SeqCst);
                 self.has_begun.notify_one();
                 self.may_end.notified().await;
@@ -67,8 +72,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_end_waits_for_a_sign_that_is_under_way_and_no_other_follows() {
-        let (presence, signs) = (Presence::default(), Arc::new(Signs::default()));
-        let (saying, given) = (presence.clone(), signs.clone());
+        let (life, signs) = (SignsOfLife::default(), Arc::new(Signs::default()));
+        let (saying, given) = (life.clone(), signs.clone());
         let saying = tokio::spawn(async move { given.give(&saying).await });
         for number in 1..=2 {
             signs.has_begun.notified().await;
@@ -77,7 +82,7 @@ mod tests {
                 signs.may_end.notify_one();
             }
         }
-        let ended = tokio::spawn(async move { presence.end().await });
+        let ended = tokio::spawn(async move { life.end().await });
         // All that could run has run when this time has passed.
         tokio::time::sleep(SAY_AGAIN).await;
         assert!(!ended.is_finished(), "a sign is under way");
