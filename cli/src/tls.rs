@@ -23,12 +23,16 @@ pub struct TlsArguments {
 }
 
 impl TlsArguments {
+    /// Whether they say anything: then connections are encrypted, or it is refused.
+    pub fn is_given(&self) -> bool {
+        [&self.tls_ca, &self.tls_cert, &self.tls_key].into_iter().any(|path| given(path).is_some())
+    }
+
     /// What they say; `None`: connections are plain.
     ///
     /// # Errors
     /// If one is missing, or a file cannot be used.
     pub fn open(&self) -> Result<Option<Tls>> {
-        let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let own = match (given(&self.tls_cert), given(&self.tls_key)) {
             (Some(certificate), Some(key)) => Some(OwnFiles { certificate, key }),
             (None, None) => None,
@@ -40,4 +44,9 @@ impl TlsArguments {
             (None, Some(_)) => Err(Error::user("a certificate without its CA's: --tls-ca is missing")),
         }
     }
+}
+
+/// A variable that is empty names no file.
+fn given(path: &Option<PathBuf>) -> Option<PathBuf> {
+    path.clone().filter(|path| !path.as_os_str().is_empty())
 }

@@ -254,7 +254,7 @@ impl CoordinatorArguments {
             snapshot_after_entries: self.snapshot_after,
             wall_clock: Arc::new(wall_millis),
             seed: random()?,
-            api: Some(api(address, self.allow.allowed())),
+            api: Some(api(address, self.tls.is_given(), self.allow.allowed())),
             tls: None,
             issuer: None,
             scaler: None,

@@ -15,12 +15,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use weir_api::Hosts;
+use weir_api::{Hosts, Serving};
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_worker::allowed::{Allowed, Limited};
 use weir_worker::results::ResultFiles;
 
 use self::scripts::Planner;
+use crate::random::secret;
 
 /// What to do where the user can say that it is all right.
 const SAY_SO: &str = "use TLS: `weir cluster init-security` makes certificates; or listen on 127.0.0.1, or add --insecure if the network is trusted";
@@ -57,8 +58,9 @@ fn connectors() -> Arc<dyn ConnectorRegistry> {
 }
 
 /// The REST API of a coordinator that listens there; it plans what it is sent with the workers' connectors, whose tables reach what is allowed.
-fn api(listens: SocketAddr, allowed: Allowed) -> weir_coordinator::server::Api {
+fn api(listens: SocketAddr, encrypted: bool, allowed: Allowed) -> weir_coordinator::server::Api {
     let scripts = Arc::new(Planner { connectors: Limited::over(connectors(), allowed) });
     let hosts = if listens.ip().is_loopback() { Hosts::Local } else { Hosts::Any };
-    Arc::new(move |cluster| weir_api::router(cluster, scripts.clone(), hosts))
+    let serving = Serving { scripts, hosts, encrypted, secret };
+    Arc::new(move |cluster| weir_api::router(cluster, serving.clone()))
 }

@@ -19,7 +19,7 @@ pub(crate) async fn show(State(api): Shared, Names(namespace): Names<String>) ->
 /// Without secrets, as they are shown.
 async fn shown(api: &Api, namespace: &str) -> Result<Json<CatalogInfo>, Problem> {
     let mut catalog = scripts::catalog(api, namespace).await?;
-    catalog.statements.iter_mut().for_each(|statement| *statement = api.scripts.shown(statement));
+    catalog.statements.iter_mut().for_each(|statement| *statement = api.serving.scripts.shown(statement));
     Ok(Json(catalog))
 }
 

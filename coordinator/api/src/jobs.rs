@@ -129,7 +129,7 @@ async fn go_on(api: &Api, job: JobId) -> Result<(), Problem> {
 pub(crate) async fn describe(State(api): Shared, Names(name): Names<JobName>) -> Result<Json<JobDetail>, Problem> {
     let request = ClientRequest::DescribeJob { job: name.reference(), graph: false };
     let mut job = answer!(api.ask(request).await?, ClientResponse::Job(job) => *job)?;
-    job.sql = api.scripts.shown(&job.sql);
+    job.sql = api.serving.scripts.shown(&job.sql);
     Ok(Json(job))
 }
 

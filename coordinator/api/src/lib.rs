@@ -11,7 +11,7 @@
 //! `/api/v1/openapi.json`.
 //!
 //! Planning SQL takes the planner, and reading rows the checkpoint storage, neither of which a coordinator links: the process hands
-//! them in, as [`Scripts`].
+//! them in, as [`Scripts`], with all else that it knows and a coordinator does not ([`Serving`]).
 
 mod catalog;
 mod checkpoints;
@@ -28,6 +28,7 @@ mod queries;
 mod scaling;
 mod scripts;
 mod sinks;
+mod tokens;
 mod workers;
 
 use std::convert::Infallible;
@@ -60,10 +61,23 @@ const ELECTION: Duration = Duration::from_secs(5);
 /// Pause between two looks for one.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// What the process hands in.
+#[derive(Clone)]
+pub struct Serving {
+    /// Plans scripts.
+    pub scripts: Arc<dyn Scripts>,
+    /// How clients may call this machine.
+    pub hosts: Hosts,
+    /// Whether nobody on the way reads what is sent.
+    pub encrypted: bool,
+    /// Draws what nobody can guess.
+    pub secret: fn() -> weir_core::Result<[u8; 32]>,
+}
+
 /// What a handler needs to answer.
 struct Api {
     cluster: Arc<dyn ClientHandler>,
-    scripts: Arc<dyn Scripts>,
+    serving: Serving,
     limits: Arc<Limits>,
     /// Who asks.
     caller: Caller,
@@ -79,9 +93,9 @@ impl FromRequestParts<Arc<Api>> for State {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
-        let Api { cluster, scripts, limits, .. } = &**api;
-        let (cluster, scripts, limits) = (cluster.clone(), scripts.clone(), limits.clone());
-        Ok(Self(Arc::new(Api { cluster, scripts, limits, caller })))
+        let Api { cluster, serving, limits, .. } = &**api;
+        let (cluster, serving, limits) = (cluster.clone(), serving.clone(), limits.clone());
+        Ok(Self(Arc::new(Api { cluster, serving, limits, caller })))
     }
 }
 
@@ -97,13 +111,19 @@ macro_rules! answer {
 pub(crate) use answer;
 
 impl Api {
-    /// Asks once there is a leader: while one is elected, nothing is done, and the client would only come again.
+    /// Asks once there is a leader: while one is elected, nothing is done, and the client would only come again. Where it is not known whether
+    /// something was done, it is asked once more if doing it twice comes to the same.
     async fn ask(&self, request: ClientRequest) -> Result<ClientResponse, Problem> {
         let call = Call { caller: self.caller.clone(), timeout: Some(PATIENCE), ..Call::default() };
         let deadline = Instant::now() + ELECTION;
+        let is_undone = |kind| match kind {
+            ClientErrorKind::Unavailable => true,
+            ClientErrorKind::Unknown => request.is_idempotent(),
+            _ => false,
+        };
         loop {
             match self.cluster.handle(request.clone(), call.clone()).await {
-                Err(error) if error.kind == ClientErrorKind::Unavailable && Instant::now() < deadline => {}
+                Err(error) if is_undone(error.kind) && Instant::now() < deadline => {}
                 answered => return answered.map_err(Problem::from),
             }
             #[expect(clippy::disallowed_methods, reason = "a pause between two tries")]
@@ -129,6 +149,7 @@ impl Api {
         (name = "checkpoints", description = "Checkpoints and savepoints of a job."),
         (name = "queries", description = "SELECTs whose rows come back as they are computed."),
         (name = "catalog", description = "Namespaces, and the tables, views and functions that their scripts share."),
+        (name = "access", description = "Tokens, and what groups of an OpenID Connect issuer may do."),
         (name = "cluster", description = "Coordinators and workers."),
     )
 )]
@@ -154,6 +175,8 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(namespaces::list))
         .routes(routes!(namespaces::put, namespaces::delete))
         .routes(routes!(catalog::show, catalog::replace))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
         .routes(routes!(workers::list))
         .routes(routes!(workers::change))
         .routes(routes!(coordinators::cluster))
@@ -170,8 +193,8 @@ pub fn document() -> String {
     routes().into_openapi().to_pretty_json().expect("a document of strings is JSON")
 }
 
-/// The API, to be served beside gRPC; `hosts` is how clients may call this machine.
-pub fn router(cluster: Arc<dyn ClientHandler>, scripts: Arc<dyn Scripts>, hosts: Hosts) -> Router {
+/// The API, to be served beside gRPC.
+pub fn router(cluster: Arc<dyn ClientHandler>, serving: Serving) -> Router {
     let (router, document) = routes().split_for_parts();
     let document = Arc::new(document);
     let served = move || async move { Json((*document).clone()) };
@@ -180,6 +203,6 @@ pub fn router(cluster: Arc<dyn ClientHandler>, scripts: Arc<dyn Scripts>, hosts:
         .route("/api/{*path}", axum::routing::any(problem::no_such_path))
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(CLIENT_MESSAGE))
-        .layer(axum::middleware::from_fn_with_state(hosts, origin::refuse_other_pages))
-        .with_state(Arc::new(Api { cluster, scripts, limits: Arc::default(), caller: Caller::default() }))
+        .layer(axum::middleware::from_fn_with_state(serving.hosts, origin::refuse_other_pages))
+        .with_state(Arc::new(Api { cluster, serving, limits: Arc::default(), caller: Caller::default() }))
 }

@@ -113,7 +113,7 @@ async fn prepared(api: &Api, namespace: &str, script: Script) -> Result<(Planned
     let catalog = scripts::catalog_to_change(api, namespace).await?;
     let cluster = answer!(api.ask(ClientRequest::DescribeCluster).await?, ClientResponse::Cluster(cluster) => cluster)?;
     let _place = api.limits.planning().await;
-    Ok(api.scripts.query(namespace, script, catalog.statements, &cluster).await?)
+    Ok(api.serving.scripts.query(namespace, script, catalog.statements, &cluster).await?)
 }
 
 /// One that runs.
@@ -228,7 +228,7 @@ impl Query {
             let answer = self.api.ask(request).await.map_err(Unsent::Unread)?;
             let piece = answer!(answer, ClientResponse::Results(piece) => piece).map_err(Unsent::Unread)?;
             let Brought::File(file) = self.rows.take(job, piece) else { continue };
-            let rows = self.api.scripts.rows(file).await.map_err(|error| Unsent::Unread(error.into()))?;
+            let rows = self.api.serving.scripts.rows(file).await.map_err(|error| Unsent::Unread(error.into()))?;
             for row in rows {
                 if self.left == 0 {
                     return Ok(());

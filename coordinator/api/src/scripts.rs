@@ -119,7 +119,7 @@ pub(crate) async fn planned(api: &Arc<Api>, namespace: String, script: Script) -
     let catalog = catalog_to_change(api, &namespace).await?;
     let mut planned = {
         let _place = api.limits.planning().await;
-        api.scripts.job(&namespace, script, catalog.statements).await?
+        api.serving.scripts.job(&namespace, script, catalog.statements).await?
     };
     let named = JobRef::Name { namespace, name: planned.job.name.clone() };
     match api.ask(ClientRequest::DescribeJob { job: named, graph: false }).await {
@@ -127,7 +127,7 @@ pub(crate) async fn planned(api: &Arc<Api>, namespace: String, script: Script) -
             planned.job.parallelism = there.summary.parallelism
         }
         Err(problem) if problem.kind == "not-found" => {
-            planned.earlier_results = api.scripts.earlier_results(&planned.job.graph).await?;
+            planned.earlier_results = api.serving.scripts.earlier_results(&planned.job.graph).await?;
         }
         Err(problem) => return Err(problem),
         Ok(_) => {}
@@ -138,7 +138,7 @@ pub(crate) async fn planned(api: &Arc<Api>, namespace: String, script: Script) -
 /// The statements of a catalog behind a script that changes it.
 pub(crate) async fn changed(api: &Arc<Api>, statements: Vec<String>, sql: String) -> Result<Vec<String>, Problem> {
     let _place = api.limits.planning().await;
-    api.scripts.changed(statements, sql).await.map_err(Problem::from)
+    api.serving.scripts.changed(statements, sql).await.map_err(Problem::from)
 }
 
 /// Shows the dataflow that a script would be run as. Nothing is changed.
@@ -152,6 +152,6 @@ pub(crate) async fn explain(
 ) -> Result<Json<Explained>, Problem> {
     let catalog = catalog(&api, &namespace).await?;
     let _place = api.limits.planning().await;
-    let plan = api.scripts.explain(script, catalog.statements).await?;
+    let plan = api.serving.scripts.explain(script, catalog.statements).await?;
     Ok(Json(Explained { plan }))
 }

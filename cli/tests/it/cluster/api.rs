@@ -12,7 +12,7 @@ pub fn call(cluster: &Cluster, method: &str, path: &str, body: Option<&Value>) -
     answered(open(cluster.coordinator(), method, path, body))
 }
 
-fn answered((status, mut reader): (u16, BufReader<TcpStream>)) -> (u16, Value) {
+pub fn answered((status, mut reader): (u16, BufReader<TcpStream>)) -> (u16, Value) {
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
     let body =
@@ -21,12 +21,18 @@ fn answered((status, mut reader): (u16, BufReader<TcpStream>)) -> (u16, Value) {
 }
 
 /// The answer's status, and what comes behind its headers.
-fn open(address: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, BufReader<TcpStream>) {
+pub fn open(address: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, BufReader<TcpStream>) {
     open_with("", address, method, path, body)
 }
 
 /// The same, with more headers.
-fn open_with(more: &str, address: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, BufReader<TcpStream>) {
+pub fn open_with(
+    more: &str,
+    address: &str,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> (u16, BufReader<TcpStream>) {
     let mut stream = TcpStream::connect(address).unwrap();
     let body = body.map(Value::to_string);
     let head = match &body {
@@ -268,6 +274,11 @@ fn any_coordinator_answers_and_the_document_names_all_paths() {
     assert_eq!(status, 200);
     let submit = &document["paths"]["/api/v1/namespaces/{namespace}/jobs"]["post"];
     assert_eq!(submit["requestBody"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Script");
+    let create = &document["paths"]["/api/v1/tokens"]["post"];
+    assert_eq!(
+        create["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/TokenToMake"
+    );
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let problem = &operation["responses"]["default"]["content"]["application/problem+json"];

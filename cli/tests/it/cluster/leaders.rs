@@ -6,7 +6,7 @@ use super::nexmark::Bids;
 use super::processes::{Cluster, until};
 
 /// Who leads, once somebody other than `not` does.
-fn leader(cluster: &Cluster, not: Option<u64>) -> u64 {
+pub fn leader(cluster: &Cluster, not: Option<u64>) -> u64 {
     until("somebody leads", || {
         let status = cluster.json(&["cluster", "status"]);
         let leader = status["leader"].as_u64().filter(|leader| Some(*leader) != not)?;

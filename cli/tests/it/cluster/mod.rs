@@ -34,4 +34,5 @@ mod select;
 mod settings;
 mod sql;
 mod tls;
+mod tokens;
 mod versions;
