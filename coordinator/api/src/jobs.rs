@@ -10,7 +10,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSu
 use crate::extract::{Body, Names, Parameters};
 use crate::page::{Page, PageOf};
 use crate::scripts::{self, Script};
-use crate::{Api, Problem, Shared, State, answer};
+use crate::{Api, Problem, Shared, State, answer, artifacts};
 
 /// A job, by its name in its namespace.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -96,6 +96,8 @@ pub(crate) async fn submit(
     Body(script): Body<Script>,
 ) -> Result<(StatusCode, Json<Submitted>), Problem> {
     let planned = scripts::planned(&api, namespace, script).await?;
+    artifacts::check(&api, &planned.job.graph).await?;
+    let graph = planned.job.graph.clone();
     let (name, mut warnings) = (planned.job.name.clone(), planned.warnings);
     let answered = api.ask(ClientRequest::SubmitJob(planned.job)).await?;
     let (job, already_there, updated, unchecked) = answer!(answered,
@@ -106,6 +108,11 @@ pub(crate) async fn submit(
     if updated {
         go_on(&api, job).await?;
     }
+    // Nothing has needed them until now, so they may be gone since. From now on they stay. The job is there, whatever is not known of them.
+    let missing = artifacts::missing(&api, &graph).await;
+    let unknown =
+        |problem: Problem| vec![format!("it was not looked whether its plugins are here: {}", problem.detail)];
+    warnings.extend(missing.unwrap_or_else(unknown));
     if !already_there {
         warnings.extend(planned.earlier_results);
     }

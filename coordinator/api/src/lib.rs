@@ -13,6 +13,7 @@
 //! Planning SQL takes the planner, and reading rows the checkpoint storage, neither of which a coordinator links: the process hands
 //! them in, as [`Scripts`], with all else that it knows and a coordinator does not ([`Serving`]).
 
+mod artifacts;
 mod catalog;
 mod checkpoints;
 mod coordinators;
@@ -149,6 +150,7 @@ impl Api {
         (name = "checkpoints", description = "Checkpoints and savepoints of a job."),
         (name = "queries", description = "SELECTs whose rows come back as they are computed."),
         (name = "catalog", description = "Namespaces, and the tables, views and functions that their scripts share."),
+        (name = "plugins", description = "Files of plugins, native code that jobs call."),
         (name = "access", description = "Tokens, and what groups of an OpenID Connect issuer may do."),
         (name = "cluster", description = "Coordinators and workers."),
     )
@@ -175,6 +177,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(namespaces::list))
         .routes(routes!(namespaces::put, namespaces::delete))
         .routes(routes!(catalog::show, catalog::replace))
+        .routes(routes!(artifacts::look, artifacts::put))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(workers::list))

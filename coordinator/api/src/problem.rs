@@ -12,8 +12,8 @@ use weir_proto::client::{ClientError, ClientErrorKind, ClientResponse};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     /// Short name of the kind: `not-found`, `conflict`, `quota`, `invalid`, `unknown` (it is not known whether it was done),
-    /// `unavailable` (nothing was done: ask again), `too-large`, `internal`, `unauthenticated` (it is not known who asks), `denied`
-    /// (who asks may not).
+    /// `unavailable` (nothing was done: ask again), `too-large`, `incomplete` (the body did not come to its end), `internal`,
+    /// `unauthenticated` (it is not known who asks), `denied` (who asks may not).
     #[schema(value_type = String)]
     pub kind: &'static str,
     /// The HTTP status.

@@ -26,7 +26,7 @@ use weir_proto::client::{
 use crate::events::event;
 use crate::extract::{Body, Names};
 use crate::scripts::{self, PlannedJob, Script};
-use crate::{Api, Problem, Shared, State, answer};
+use crate::{Api, Problem, Shared, State, answer, artifacts};
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(200);
@@ -112,8 +112,12 @@ async fn keep_saying(api: &Api, somebody_reads: ClientRequest, signs: &SignsOfLi
 async fn prepared(api: &Api, namespace: &str, script: Script) -> Result<(PlannedJob, u64), Problem> {
     let catalog = scripts::catalog_to_change(api, namespace).await?;
     let cluster = answer!(api.ask(ClientRequest::DescribeCluster).await?, ClientResponse::Cluster(cluster) => cluster)?;
-    let _place = api.limits.planning().await;
-    Ok(api.serving.scripts.query(namespace, script, catalog.statements, &cluster).await?)
+    let planned = {
+        let _place = api.limits.planning().await;
+        api.serving.scripts.query(namespace, script, catalog.statements, &cluster).await?
+    };
+    artifacts::check(api, &planned.0.job.graph).await?;
+    Ok(planned)
 }
 
 /// One that runs.

@@ -274,6 +274,8 @@ fn any_coordinator_answers_and_the_document_names_all_paths() {
     assert_eq!(status, 200);
     let submit = &document["paths"]["/api/v1/namespaces/{namespace}/jobs"]["post"];
     assert_eq!(submit["requestBody"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Script");
+    let put = &document["paths"]["/api/v1/artifacts/{sha256}"]["put"];
+    assert!(put["requestBody"]["content"]["application/octet-stream"].is_object(), "{put}");
     let create = &document["paths"]["/api/v1/tokens"]["post"];
     assert_eq!(
         create["requestBody"]["content"]["application/json"]["schema"]["$ref"],

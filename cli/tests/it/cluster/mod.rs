@@ -35,4 +35,5 @@ mod settings;
 mod sql;
 mod tls;
 mod tokens;
+mod uploads;
 mod versions;
