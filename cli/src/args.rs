@@ -11,6 +11,7 @@ use crate::cluster::args::{
     CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments,
     NamespacesArguments, SinksArguments, SubmitArguments, WorkersArguments,
 };
+use crate::cluster::role_bindings::RoleBindingsArguments;
 use crate::cluster::tokens::TokensArguments;
 use crate::logging::{DefaultLevel, LogFormat};
 use crate::plugin;
@@ -152,6 +153,8 @@ pub enum Command {
     Namespaces(NamespacesArguments),
     /// Make, list and revoke tokens, with which clients show who they are.
     Tokens(TokensArguments),
+    /// Say what groups of an OpenID Connect issuer may do.
+    RoleBindings(RoleBindingsArguments),
     /// See to the cluster itself: its coordinators and their leader.
     Cluster(ClusterCommandArguments),
     /// Run a whole cluster in this process.

@@ -22,6 +22,7 @@ mod moved_state;
 mod namespaces;
 pub mod request;
 pub mod result_folder;
+pub mod role_bindings;
 mod rows;
 mod select;
 mod show;
@@ -44,6 +45,7 @@ use self::args::{
     NamespacesArguments, SinksArguments, SubmitArguments, WorkersArguments,
 };
 use self::client::{Client, expect_answer};
+use self::role_bindings::RoleBindingsArguments;
 use self::tokens::TokensArguments;
 use crate::exit::Exit;
 use crate::settings::registry;
@@ -68,6 +70,8 @@ pub enum Command {
     Namespaces(NamespacesArguments),
     /// `weir tokens`.
     Tokens(TokensArguments),
+    /// `weir role-bindings`.
+    RoleBindings(RoleBindingsArguments),
     /// `weir cluster`.
     Cluster(ClusterCommandArguments),
 }
@@ -92,6 +96,9 @@ pub async fn execute(command: Command, screen: &Arc<Screen>) -> Result<Exit> {
             namespaces::execute(arguments.command, client(&arguments.cluster)?, screen).await
         }
         Command::Tokens(arguments) => tokens::execute(arguments.command, client(&arguments.cluster)?, screen).await,
+        Command::RoleBindings(arguments) => {
+            role_bindings::execute(arguments.command, client(&arguments.cluster)?, screen).await
+        }
         Command::Cluster(arguments) => match arguments.command {
             ClusterCommand::InitSecurity(arguments) => init_security::execute(&arguments, screen),
             command => members::execute(command, client(&arguments.cluster)?, screen).await,

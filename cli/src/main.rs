@@ -83,6 +83,7 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Catalog(arguments) => return in_cluster(cluster::Command::Catalog(arguments), screen),
         Command::Namespaces(arguments) => return in_cluster(cluster::Command::Namespaces(arguments), screen),
         Command::Tokens(arguments) => return in_cluster(cluster::Command::Tokens(arguments), screen),
+        Command::RoleBindings(arguments) => return in_cluster(cluster::Command::RoleBindings(arguments), screen),
         Command::Cluster(arguments) => return in_cluster(cluster::Command::Cluster(arguments), screen),
         Command::Test(arguments) => return on_threads(test::run(&arguments, screen)),
         Command::Explain(arguments) => on_threads(explain::explain(&arguments, screen))?,

@@ -12,7 +12,7 @@ use weir_core::plugin::{Artifact, Isolation};
 use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
     CheckpointInfo, ClusterInfo, CoordinatorInfo, JobAction, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo,
-    ScalingBy, TokenInfo, VertexInfo, WorkerInfo, status,
+    ScalingBy, VertexInfo, WorkerInfo, status,
 };
 use weir_proto::control::{Figures, Times};
 use weir_sql::shared::Declaration;
@@ -364,31 +364,6 @@ pub fn namespaces(namespaces: &[NamespaceInfo], terminal: Terminal) -> Result<St
         text("jobs", namespaces, |namespace| of(namespace.jobs.to_string(), count(namespace.quota.jobs))),
         text("slots", namespaces, |namespace| of(namespace.slots_used.to_string(), count(namespace.quota.slots))),
         text("state", namespaces, |namespace| of(bytes(namespace.state_bytes), namespace.quota.state_bytes.map(bytes))),
-    ];
-    table(columns, terminal)
-}
-
-/// `weir tokens list`.
-///
-/// # Errors
-/// A defect.
-pub fn tokens(tokens: &[TokenInfo], now: i64, terminal: Terminal) -> Result<String> {
-    let roles = |token: &TokenInfo| {
-        let plugins = token.plugins.then(|| "plugins".to_owned());
-        token.grants.iter().map(ToString::to_string).chain(plugins).collect::<Vec<_>>().join(", ")
-    };
-    let expires = |token: &TokenInfo| match token.expires_at {
-        None => "never".to_owned(),
-        Some(end) if end <= now => "has expired".to_owned(),
-        Some(end) => format!("in {}", duration(since(end, now))),
-    };
-    let columns = vec![
-        text("token", tokens, |token| token.name.clone()),
-        text("of group", tokens, |token| token.group.clone().unwrap_or_default()),
-        text("good for", tokens, roles),
-        text("made by", tokens, |token| token.created_by.clone().unwrap_or_default()),
-        text("made", tokens, |token| format!("{} ago", duration(since(now, token.created_at)))),
-        text("expires", tokens, expires),
     ];
     table(columns, terminal)
 }

@@ -44,7 +44,7 @@ pub struct OidcArguments {
     #[arg(long, help_heading = "OpenID Connect", env = "WEIR_OIDC_USERNAME_PREFIX", value_name = "PREFIX", value_parser = prefix)]
     pub oidc_username_prefix: Option<String>,
 
-    /// The claim with the groups that a user is in, a name or a list. What each may do says `weir tokens create NAME --group GROUP`.
+    /// The claim with the groups that a user is in, a name or a list. What each may do says `weir role-bindings`.
     #[arg(long, help_heading = "OpenID Connect", env = "WEIR_OIDC_GROUPS_CLAIM", value_name = "CLAIM", default_value = "groups", value_parser = NonEmptyStringValueParser::new())]
     pub oidc_groups_claim: String,
 

@@ -80,7 +80,7 @@ fn people_may_do_what_their_groups_may_and_are_told_by_their_names() {
     let list = ["jobs", "list", "--namespace", "flights"];
     with_token(&cluster, &alice, &list).code(2).says(&[&format!("{name} may not see what is")]);
     let grant = |name: &str, group: &str, role: &str| {
-        cluster.weir(&["tokens", "create", name, "--group", group, "--role", role]).code(0);
+        cluster.weir(&["role-bindings", "create", name, "--group", group, "--role", role]).code(0);
     };
     grant("platform", "platform", "developer@flights");
     grant("streams", "streams team", "viewer");

@@ -131,3 +131,37 @@ fn a_token_counts_without_tls_too_but_goes_over_no_network_then() {
     let missing = ["namespaces", "list", "--token-file", "/nowhere/token"];
     cluster.weir(&missing).code(2).says(&["the token in /nowhere/token cannot be read"]);
 }
+
+#[test]
+fn groups_have_role_bindings_which_are_kept_beside_the_tokens() {
+    let cluster = Cluster::of_coordinators(1);
+    until("it leads", || (cluster.weir(&["cluster", "status"]).code == Some(0)).then_some(()));
+    let names = |command: &str| -> Vec<String> {
+        let listed = cluster.json(&[command, "list"]);
+        listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    token(&cluster, "ci", &["--role", "viewer"]);
+    let create = |name: &str, more: &[&str]| cluster.weir(&[&["role-bindings", "create", name], more].concat());
+    let platform = ["--group", "platform team", "--role", "developer", "--role", "operator@default", "--plugins"];
+    create("platform", &platform).code(0).says(&["platform: created, for the group platform team"]);
+    create("platform", &platform).code(0);
+    create("platform", &["--group", "others", "--role", "viewer"]).code(2).says(&["platform"]);
+    create("ci", &platform).code(2).says(&["ci"]);
+    create("nobody", &["--role", "viewer"]).code(2).says(&["--group"]);
+    let alias = ["tokens", "create", "on-call", "--group", "streams", "--role", "operator", "--expires", "30d"];
+    cluster.weir(&alias).code(0).says(&["on-call: created, for the group streams"]);
+    assert_eq!(names("role-bindings"), ["on-call", "platform"]);
+    assert_eq!(names("tokens"), ["ci", "on-call", "platform"]);
+    let shown = cluster.weir(&["role-bindings", "list"]).code(0).out;
+    for cell in ["role binding", "platform team", "developer, operator@default, plugins", "in 29 d"] {
+        assert!(shown.contains(cell), "{cell} is not in\n{shown}");
+    }
+    // A token is none, and stays.
+    let delete = |name: &str| cluster.weir(&["role-bindings", "delete", name]);
+    delete("ci").code(2).says(&["there is no role binding ci"]);
+    delete("on-call").code(0).says(&["on-call: deleted"]);
+    delete("on-call").code(2).says(&["there is no role binding on-call"]);
+    cluster.weir(&["tokens", "revoke", "platform"]).code(0);
+    assert!(names("role-bindings").is_empty());
+    assert_eq!(names("tokens"), ["ci"]);
+}
