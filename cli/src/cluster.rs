@@ -20,6 +20,7 @@ mod live;
 mod members;
 mod moved_state;
 mod namespaces;
+mod preparation;
 pub mod request;
 pub mod result_folder;
 pub mod role_bindings;
@@ -55,7 +56,7 @@ use crate::terminal::Screen;
 #[derive(Debug)]
 pub enum Command {
     /// `weir submit`.
-    Submit(SubmitArguments),
+    Submit(Box<SubmitArguments>),
     /// `weir jobs`.
     Jobs(JobsArguments),
     /// `weir workers`.

@@ -75,7 +75,7 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
             };
         }
         Command::Worker(arguments) => return on_threads(server::worker::run(&arguments, screen)),
-        Command::Submit(arguments) => return in_cluster(cluster::Command::Submit(arguments), screen),
+        Command::Submit(arguments) => return in_cluster(cluster::Command::Submit(Box::new(arguments)), screen),
         Command::Jobs(arguments) => return in_cluster(cluster::Command::Jobs(arguments), screen),
         Command::Workers(arguments) => return in_cluster(cluster::Command::Workers(arguments), screen),
         Command::Checkpoints(arguments) => return in_cluster(cluster::Command::Checkpoints(arguments), screen),

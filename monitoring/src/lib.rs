@@ -32,4 +32,4 @@ pub use process::{METRICS as PROCESS_METRICS, ProcessFigures};
 pub use reference::reference;
 pub use samples::{Sample, Samples, Value};
 pub use text::{CONTENT_TYPE, encode};
-pub use trace::{Attribute, METRICS as TRACE_METRICS, Span, Spans, Trace};
+pub use trace::{Attribute, METRICS as TRACE_METRICS, Preparation, Span, Spans, Trace};

@@ -9,9 +9,12 @@
 //!               ├─ upload                of each worker      by itself
 //!               └─ manifest, decide, commit, acknowledge     by the leader
 //!
-//!   submit ─────┬─ decide, schedule                          by the leader
-//!   or restart  └─ deploy, start         of each worker      by the leader
+//!   submit ─────┬─ plan, upload                              by whoever has planned it
+//!   or restart  ├─ decide, schedule                          by the leader
+//!               └─ deploy, start         of each worker      by the leader
 //! ```
+//!
+//! What was done before a job was there ([`Preparation`]) is told when it is: so it lies before the beginning of its root.
 //!
 //! Whoever has a part to tell puts it into a queue, and never waits: what finds no room is dropped, and counted.
 
@@ -20,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
-use weir_core::{Attempt, Epoch, JobIdentity};
+use weir_core::{Attempt, Epoch, JobId, JobIdentity};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{Kind, Metric, Observed, Obstacle, Samples, Unit};
@@ -135,6 +138,29 @@ impl Span {
     }
 }
 
+/// What is done for a new job before it is there. It is known by its identity when it is.
+#[derive(Debug, Clone, Default)]
+pub struct Preparation(Vec<(&'static str, u64, u64)>);
+
+impl Preparation {
+    /// Something was done, from its beginning to its end in milliseconds since 1970.
+    pub fn add(&mut self, name: &'static str, began: i64, ended: i64) {
+        let nanoseconds = |at: i64| u64::try_from(at).unwrap_or(0).saturating_mul(1_000_000);
+        self.0.push((name, nanoseconds(began), nanoseconds(ended)));
+    }
+
+    /// All of it, as parts of the job's first start. `name` is `namespace/name`.
+    pub fn spans(&self, identity: JobIdentity, job: JobId, name: &str) -> Vec<Span> {
+        let attempt = Attempt(1);
+        let trace = Trace::start(identity, attempt);
+        let span = |(what, began, ended): &(&'static str, u64, u64)| {
+            let span = trace.part(what, "", *began, *ended).number("weir.job.id", job.0).text("weir.job.name", name);
+            span.number("weir.attempt", attempt.0)
+        };
+        self.0.iter().map(span).collect()
+    }
+}
+
 /// Where spans are put. Clones are the same queue; without one nothing is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Spans(Option<Arc<Queue>>);
@@ -219,6 +245,22 @@ mod tests {
         assert_ne!(align.id, mine.part("align", "a 1", 6, 8).id);
         assert_eq!(mine.root("checkpoint", 9, 5).ended, 9, "a clock that was set back");
         assert_ne!(Trace::start(JobIdentity(0), Attempt(1)).id >> 64, 0);
+    }
+
+    #[test]
+    fn what_was_done_before_a_job_was_there_is_a_part_of_its_first_start() {
+        let mut preparation = Preparation::default();
+        preparation.add("plan", 3, 5);
+        preparation.add("upload", 9, 7);
+        let root = Trace::start(JobIdentity(7), Attempt(1)).root("submit", 8_000_000, 9_000_000);
+        let spans = preparation.spans(JobIdentity(7), JobId(4), "default/a");
+        let times: Vec<_> = spans.iter().map(|span| (span.name, span.began, span.ended)).collect();
+        assert_eq!(times, [("plan", 3_000_000, 5_000_000), ("upload", 9_000_000, 9_000_000)], "a clock was set back");
+        for span in &spans {
+            assert_eq!((span.trace, span.parent), (root.trace, Some(root.id)));
+            assert!(span.attributes.contains(&("weir.job.name", Attribute::Text("default/a".into()))), "{span:?}");
+            assert!(span.attributes.contains(&("weir.job.id", Attribute::Number(4))), "{span:?}");
+        }
     }
 
     #[tokio::test]

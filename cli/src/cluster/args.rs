@@ -17,6 +17,7 @@ use weir_proto::grpc::{Credentials, TokenSource};
 pub use self::scaling::{AutoscaleArguments, Slots};
 use super::init_security::{self, InitSecurityArguments};
 use crate::args::{OutputArgument, ScriptArguments};
+use crate::server::otlp::CollectorArguments;
 use crate::settings::{Layers, Origin, registry};
 use crate::tls::TlsArguments;
 
@@ -127,6 +128,10 @@ pub struct SubmitArguments {
     /// Print no status line.
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// Who is told how long planning and uploading took.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
 
     /// Where to.
     #[command(flatten)]

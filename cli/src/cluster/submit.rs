@@ -18,6 +18,7 @@ use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt};
 use super::goal::Goal;
 use super::moved_state::StateToMove;
+use super::preparation::Told;
 use super::request::{check_name, graph_of, is_number, request};
 use super::rows::Rows;
 use super::select::Select;
@@ -41,6 +42,7 @@ const CATALOG: Duration = Duration::from_secs(5);
 /// Whatever is wrong with the script; what the cluster answers; why the job has failed.
 pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result<Exit> {
     let mut layers = arguments.layers()?;
+    let mut told = Told::begin(&arguments.collector, screen);
     let mut job = Job::read(&arguments.script).await?;
     let before = arguments.beginning.as_deref().unwrap_or_default();
     let mut parsed = job.script(before)?;
@@ -100,6 +102,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let default_name = || settings.name.clone().unwrap_or_else(|| name_of_job(&job, arguments));
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let graph = graph_of(planned)?;
+    told.done("plan");
     let moved = match &arguments.move_state {
         None => None,
         Some(folder) => Some(StateToMove::open(folder, &graph).await?),
@@ -118,9 +121,15 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
         };
         submission::keep(&mut client, &mut request, keeps).await?;
     }
-    let send = async |client: &mut Client| match moved {
-        None => submission::send(client, request).await,
-        Some(state) => state.send(client, request).await,
+    told.begin_next();
+    let send = async |client: &mut Client| {
+        if !files.is_empty() {
+            told.done("upload");
+        }
+        match moved {
+            None => submission::send(client, request).await,
+            Some(state) => state.send(client, request).await,
+        }
     };
     let (job, sent) = artifacts::with_files(&files, &mut client, send).await?;
     for warning in earlier.into_iter().filter(|_| sent == Sent::New).chain(sent.warning()) {
@@ -128,6 +137,9 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     }
     if !settings.quiet {
         screen.message(&format!("{name}: {sent} job {job}\n"));
+    }
+    if matches!(sent, Sent::New) {
+        told.tell(&mut client, job).await;
     }
     if arguments.detach {
         let text = format!("{job}\n");

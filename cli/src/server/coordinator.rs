@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use weir_coordinator::leader::LeaderConfig;
 use weir_coordinator::server::{self, CoordinatorConfig, CoordinatorMonitor};
 use weir_core::{CoordinatorId, Error, Result};
-use weir_monitoring::Observed;
+use weir_monitoring::{Observed, Spans};
 use weir_object_storage::ObjectStorages;
 use weir_proto::client::Authenticator;
 use weir_state::Storages;
@@ -206,11 +206,12 @@ const TICK: Duration = Duration::from_millis(20);
 const SHORTEST: Duration = Duration::from_millis(100);
 
 impl CoordinatorArguments {
-    /// The configuration that this means; `address` is where it listens, with the port that it was given.
+    /// The configuration that this means; `address` is where it listens, with the port that it was given, and `spans` where it is told how
+    /// long things took.
     ///
     /// # Errors
     /// If it makes no sense.
-    pub fn config(&self, address: SocketAddr) -> Result<CoordinatorConfig> {
+    pub fn config(&self, address: SocketAddr, spans: Spans) -> Result<CoordinatorConfig> {
         let (id, joins) = self.identity()?;
         let mut members: BTreeMap<CoordinatorId, String> = BTreeMap::new();
         for (id, address) in &self.members {
@@ -254,7 +255,7 @@ impl CoordinatorArguments {
             snapshot_after_entries: self.snapshot_after,
             wall_clock: Arc::new(wall_millis),
             seed: random()?,
-            api: Some(api(address, self.tls.is_given(), self.allow.allowed())),
+            api: Some(api(address, self.tls.is_given(), self.allow.allowed(), spans)),
             tls: None,
             issuer: None,
             scaler: None,
@@ -314,13 +315,13 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
     check_reachability(arguments.listen, tls.is_some() || arguments.insecure, SAY_SO)?;
     let issuer = arguments.oidc.open(arguments.listen, tls.is_some())?;
     let (listener, address) = listen(arguments.listen).await?;
-    let mut config = CoordinatorConfig { tls, ..arguments.config(address)? };
+    let otlp = arguments.otlp.open("weir-coordinator")?;
+    let mut config = CoordinatorConfig { tls, ..arguments.config(address, otlp.spans())? };
     if let Some((workforce, scaler)) = arguments.scale.open()? {
         config.leader.workforce = Some(workforce);
         config.scaler = Some(scaler);
     }
     config.issuer = issuer.clone().map(|issuer| -> Arc<dyn Authenticator> { issuer });
-    let otlp = arguments.otlp.open("weir-coordinator")?;
     let http = arguments.http.open(http::COORDINATOR, arguments.insecure).await?;
     screen.message(&format!("{}\n", arguments.greeting(&config, address)));
     let (stop, stopped) = watch::channel(false);
@@ -363,7 +364,7 @@ mod tests {
         let parsed = Arguments::try_parse_from(all).map_err(|error| error.to_string())?;
         let Command::Coordinator(command) = parsed.command else { panic!("{arguments:?}") };
         let run = command.run;
-        let config = run.config(run.listen).map_err(|error| error.report())?;
+        let config = run.config(run.listen, Spans::nowhere()).map_err(|error| error.report())?;
         let greeting = run.greeting(&config, run.listen);
         Ok((config, greeting))
     }

@@ -99,7 +99,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     check_reachability(arguments.listen, coordinator.insecure, THIS_MACHINE)?;
     let (listener, address) = listen(arguments.listen).await?;
     let otlp = arguments.otlp.open("weir-local")?;
-    let config = coordinator.config(address)?;
+    let config = coordinator.config(address, otlp.spans())?;
     let http = arguments.http.open(http::COORDINATOR, coordinator.insecure).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = WorkerConfig {

@@ -5,7 +5,7 @@ pub mod coordinator;
 pub mod http;
 pub mod local;
 mod oidc;
-mod otlp;
+pub mod otlp;
 pub mod recover;
 mod scripts;
 pub mod worker;
@@ -17,10 +17,12 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use weir_api::{Hosts, Serving};
 use weir_core::{ConnectorRegistry, Error, Result};
+use weir_monitoring::Spans;
 use weir_worker::allowed::{Allowed, Limited};
 use weir_worker::results::ResultFiles;
 
 use self::scripts::Planner;
+use crate::clock::wall_millis;
 use crate::random::secret;
 
 /// What to do where the user can say that it is all right.
@@ -58,9 +60,9 @@ fn connectors() -> Arc<dyn ConnectorRegistry> {
 }
 
 /// The REST API of a coordinator that listens there; it plans what it is sent with the workers' connectors, whose tables reach what is allowed.
-fn api(listens: SocketAddr, encrypted: bool, allowed: Allowed) -> weir_coordinator::server::Api {
+fn api(listens: SocketAddr, encrypted: bool, allowed: Allowed, spans: Spans) -> weir_coordinator::server::Api {
     let scripts = Arc::new(Planner { connectors: Limited::over(connectors(), allowed) });
     let hosts = if listens.ip().is_loopback() { Hosts::Local } else { Hosts::Any };
-    let serving = Serving { scripts, hosts, encrypted, secret };
+    let serving = Serving { scripts, hosts, encrypted, secret, spans, wall_clock: wall_millis };
     Arc::new(move |cluster| weir_api::router(cluster, serving.clone()))
 }

@@ -11,20 +11,28 @@ use weir_otlp::{Exporter, ExporterConfig};
 use crate::clock::wall_millis;
 use crate::cluster::args::duration;
 
-/// Where traces and metrics go.
+/// Who is told, and who tells.
 #[derive(Debug, Clone, Default, Args)]
-pub struct OtlpArguments {
-    /// The collector that traces of checkpoints and of jobs' starts, and metrics, are sent to, by OTLP over gRPC: http://host:4317.
+pub struct CollectorArguments {
+    /// The collector that traces of checkpoints and of jobs' starts, and metrics of processes, are sent to, by OTLP over gRPC: http://host:4317.
     #[arg(long, help_heading = "OpenTelemetry", env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 
-    /// What this process is called there; weir-coordinator, weir-worker or weir-local if not given.
+    /// What this process is called there; weir-coordinator, weir-worker, weir-local or weir-submit if not given.
     #[arg(long, help_heading = "OpenTelemetry", env = "OTEL_SERVICE_NAME", value_name = "NAME")]
     pub otlp_service_name: Option<String>,
 
     /// What else is told about it.
     #[arg(long, help_heading = "OpenTelemetry", env = "OTEL_RESOURCE_ATTRIBUTES", value_name = "KEY=VALUE,…", value_delimiter = ',', value_parser = attribute)]
     pub otlp_attributes: Vec<(String, String)>,
+}
+
+/// Where traces and metrics go.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OtlpArguments {
+    /// Who is told.
+    #[command(flatten)]
+    pub collector: CollectorArguments,
 
     /// Send metrics so often; 0s: not at all.
     #[arg(long, help_heading = "OpenTelemetry", env = "WEIR_OTLP_METRICS_INTERVAL", value_name = "DURATION", default_value = "60s", value_parser = duration)]
@@ -52,6 +60,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// A way to a collector, if there is one.
+#[derive(Default)]
 pub struct OtlpExport(Option<Exporter>);
 
 impl OtlpArguments {
@@ -60,6 +69,17 @@ impl OtlpArguments {
     /// # Errors
     /// If the endpoint is none.
     pub fn open(&self, service: &str) -> Result<OtlpExport> {
+        let interval = self.otlp_metrics_interval;
+        self.collector.open(service, (!interval.is_zero()).then_some(interval))
+    }
+}
+
+impl CollectorArguments {
+    /// The same; `metrics_interval` is how often metrics are sent, if they are.
+    ///
+    /// # Errors
+    /// If the endpoint is none.
+    pub fn open(&self, service: &str, metrics_interval: Option<Duration>) -> Result<OtlpExport> {
         let Some(endpoint) = self.otlp_endpoint.as_ref().filter(|endpoint| !endpoint.is_empty()) else {
             return Ok(OtlpExport(None));
         };
@@ -76,11 +96,10 @@ impl OtlpArguments {
                 resource.push((key.clone(), value.clone()));
             }
         }
-        let interval = self.otlp_metrics_interval;
         let config = ExporterConfig {
             endpoint: endpoint.clone(),
             resource,
-            metrics_interval: (!interval.is_zero()).then_some(interval),
+            metrics_interval,
             wall_clock: Arc::new(wall_millis),
         };
         Exporter::new(config).map(Some).map(OtlpExport)
@@ -91,6 +110,13 @@ impl OtlpExport {
     /// Where parts of traces are put.
     pub fn spans(&self) -> Spans {
         self.0.as_ref().map_or_else(Spans::nowhere, Exporter::spans)
+    }
+
+    /// Sends what was put there, once.
+    pub async fn flush(self) {
+        if let Some(exporter) = self.0 {
+            exporter.flush().await;
+        }
     }
 
     /// Sends what these parts of the process tell, for as long as it is waited for.

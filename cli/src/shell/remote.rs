@@ -12,6 +12,7 @@ use crate::cluster::args::{
 };
 use crate::cluster::{self, Command};
 use crate::exit::Exit;
+use crate::server::otlp::CollectorArguments;
 use crate::settings::registry;
 use crate::terminal::Screen;
 
@@ -64,7 +65,7 @@ impl Remote {
         let is_select = statements.iter().any(|statement| matches!(statement.value, Statement::Query(_)));
         let is_named =
             weir_sql::settings(&weir_sql::parse(text)?).iter().any(|(key, _)| key.value == registry::PIPELINE_NAME);
-        let command = Command::Submit(SubmitArguments {
+        let command = Command::Submit(Box::new(SubmitArguments {
             script: ScriptArguments {
                 arguments: Vec::new(),
                 file: None,
@@ -85,8 +86,9 @@ impl Remote {
             stop_on_interrupt: false,
             output: self.arguments.output,
             quiet: self.arguments.quiet,
+            collector: CollectorArguments::default(),
             cluster: self.arguments.coordinators.clone(),
-        });
+        }));
         cluster::execute(command, &self.screen).await
     }
 

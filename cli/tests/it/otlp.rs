@@ -5,9 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::cluster::api::call;
 use crate::cluster::processes::{Cluster, until};
+use crate::functions::declared;
+use crate::rust_jobs::example;
 
 fn variable(name: &str) -> String {
     std::env::var(name).expect("tests/services/otlp run says where the collector is")
@@ -111,6 +114,62 @@ fn submit(cluster: &Cluster, name: &str) {
     let script = SCRIPT.replace("{out}", &cluster.path("out"));
     cluster.weir(&["submit", "-e", &script, "--name", name, "-p", "2", "--detach"]).code(0);
     cluster.until_checkpoint(name);
+}
+
+/// The parts of the start of a job that have this name, once there is one.
+fn parts_of_start(job: &str, name: &str) -> (Span, Vec<Span>) {
+    until(&format!("{name} of {job} is told"), || {
+        let (root, mut parts) = traces(&spans(job), "submit").pop()?;
+        parts.retain(|part| part.name == name);
+        (!parts.is_empty()).then_some((root, parts))
+    })
+}
+
+#[test]
+#[ignore = "wants a collector of OpenTelemetry"]
+fn what_is_done_before_a_job_is_there_is_in_the_trace_of_its_start() {
+    let otlp = variable("WEIR_TEST_OTLP");
+    let cluster = start(&otlp);
+    let script = format!(
+        "{}CREATE TABLE a (v STRING) WITH ('connector' = 'datagen', 'rows-per-second' = '10');
+         CREATE TABLE b (v STRING) WITH ('connector' = 'blackhole'); INSERT INTO b SELECT shout(v) FROM a;",
+        declared("shout", &example("weir_test_plugin"))
+    );
+    let submit = ["submit", "-e", &script, "--name", "brought", "--detach", "--otlp-endpoint", &otlp];
+    cluster.weir(&submit).code(0);
+    let told_of = |job: &str, name: &str, service: &str| {
+        let (root, parts) = parts_of_start(job, name);
+        let [part] = &parts[..] else { panic!("{parts:#?}") };
+        assert_eq!((&part.trace, part.service.as_str()), (&root.trace, service), "{part:?}");
+        for key in ["weir.job.id", "weir.attempt"] {
+            assert_eq!(part.attributes[key], root.attributes[key], "{key} of {part:?}");
+        }
+        assert!(part.began <= part.ended && part.ended <= root.began + 2_000_000, "{part:?} is behind {root:?}");
+        part.clone()
+    };
+    let plan = told_of("default/brought", "plan", "weir-submit");
+    let upload = told_of("default/brought", "upload", "weir-submit");
+    assert!(plan.ended <= upload.began, "{plan:?} {upload:?}");
+    // The plugin is described by a child process, which takes a while.
+    assert!(plan.ended > plan.began, "{plan:?}");
+    // Once more it is not new, and nothing is told.
+    cluster.weir(&submit).code(0);
+
+    let script = SCRIPT.replace("{out}", &cluster.path("sent"));
+    let (status, answer) =
+        call(&cluster, "POST", "/namespaces/default/jobs", Some(&json!({ "sql": script, "name": "sent" })));
+    assert_eq!(status, 201, "{answer}");
+    told_of("default/sent", "plan", "weir-coordinator");
+    assert_eq!(parts_of_start("default/brought", "plan").1.len(), 1);
+
+    // A collector that is none, or is away, keeps nobody from submitting.
+    for (endpoint, says) in [("https://127.0.0.1:1", "only http is spoken"), ("http://127.0.0.1:1", "does not take")] {
+        let name = format!("untold{}", says.len());
+        let nowhere = "CREATE TABLE a (v BIGINT) WITH ('connector' = 'datagen');
+                       CREATE TABLE b (v BIGINT) WITH ('connector' = 'blackhole'); INSERT INTO b SELECT v FROM a;";
+        let arguments = ["submit", "-e", nowhere, "--name", &name, "--detach", "--otlp-endpoint", endpoint];
+        cluster.weir(&arguments).code(0).says(&[says]);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use weir_core::{Epoch, JobId};
+use weir_monitoring::Preparation;
 use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSummary};
 
 use crate::extract::{Body, Names, Parameters};
@@ -95,7 +96,10 @@ pub(crate) async fn submit(
     Names(namespace): Names<String>,
     Body(script): Body<Script>,
 ) -> Result<(StatusCode, Json<Submitted>), Problem> {
+    let mut preparation = Preparation::default();
+    let began = (api.serving.wall_clock)();
     let planned = scripts::planned(&api, namespace, script).await?;
+    preparation.add("plan", began, (api.serving.wall_clock)());
     artifacts::check(&api, &planned.job.graph).await?;
     let graph = planned.job.graph.clone();
     let (name, mut warnings) = (planned.job.name.clone(), planned.warnings);
@@ -115,9 +119,24 @@ pub(crate) async fn submit(
     warnings.extend(missing.unwrap_or_else(unknown));
     if !already_there {
         warnings.extend(planned.earlier_results);
+        tell(&api, job, &preparation).await;
     }
     let status = if already_there { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(Submitted { job, name, already_there, updated, warnings })))
+}
+
+/// Tells what was done before the job was there, if anybody wants to know.
+async fn tell(api: &Api, job: JobId, preparation: &Preparation) {
+    if !api.serving.spans.are_wanted() {
+        return;
+    }
+    let described = api.ask(ClientRequest::DescribeJob { job: JobRef::Id(job), graph: false }).await;
+    let cluster = api.ask(ClientRequest::DescribeCluster).await;
+    // A trace without it is one all the same.
+    let (Ok(ClientResponse::Job(there)), Ok(ClientResponse::Cluster(cluster))) = (described, cluster) else { return };
+    let identity = there.summary.identity(&cluster.cluster);
+    let spans = preparation.spans(identity, job, &there.summary.full_name());
+    spans.into_iter().for_each(|span| api.serving.spans.record(span));
 }
 
 /// A job that had ended and has other settings now runs again.

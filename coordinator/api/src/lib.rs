@@ -44,6 +44,7 @@ use tokio::time::Instant;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use weir_monitoring::Spans;
 use weir_proto::client::Caller;
 use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::grpc::{Call, ClientHandler};
@@ -73,6 +74,10 @@ pub struct Serving {
     pub encrypted: bool,
     /// Draws what nobody can guess.
     pub secret: fn() -> weir_core::Result<[u8; 32]>,
+    /// Where it is told how long planning took.
+    pub spans: Spans,
+    /// Milliseconds since 1970.
+    pub wall_clock: fn() -> i64,
 }
 
 /// What a handler needs to answer.

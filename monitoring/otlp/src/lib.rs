@@ -110,6 +110,11 @@ impl Exporter {
         }
     }
 
+    /// Sends the spans that wait, once: for a process that ends.
+    pub async fn flush(mut self) {
+        self.send_spans().await;
+    }
+
     /// What waits, or its beginning if the collector does not take it.
     async fn send_spans(&mut self) {
         loop {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use weir_core::{
-    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, OperatorUid, PlacedWorker, Placement,
-    WorkerId,
+    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, JobIdentity, OperatorUid, PlacedWorker,
+    Placement, WorkerId,
 };
 
 use super::{LoadInfo, Scaling, ScalingDecision};
@@ -103,6 +103,11 @@ impl JobSummary {
     /// `namespace/name`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Its identity in the cluster of this name, by which it is traced: as the coordinators make it of the same.
+    pub fn identity(&self, cluster: &str) -> JobIdentity {
+        JobIdentity::of(&format!("{cluster}/{}/{}", self.job, self.submitted_at))
     }
 
     /// Whether it has come to an end of some kind.

@@ -2,7 +2,7 @@
 
 mod access;
 mod allowed;
-mod api;
+pub mod api;
 mod audits;
 mod bucket;
 mod catalog;
