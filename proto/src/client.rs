@@ -265,9 +265,9 @@ impl ClientRequest {
         }
     }
 
-    /// Whether it is to be noted who has asked: for a change, or the last piece of a file that brings code.
+    /// Whether it is to be noted who has asked: for a change, and for the beginning and the end of a file that brings code.
     pub fn is_noted(&self) -> bool {
-        !self.is_read() || matches!(self, ClientRequest::PutArtifact(piece) if piece.is_last())
+        !self.is_read() || matches!(self, ClientRequest::PutArtifact(piece) if piece.is_first() || piece.is_last())
     }
 
     /// Whether asking twice comes to the same as asking once, the answer included. Only then may a request be repeated whose

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_core::{JobId, Result};
+use weir_core::{Error, JobId, Result};
 use weir_monitoring::{Preparation, Span};
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef};
 
@@ -12,7 +12,7 @@ use crate::clock::wall_millis;
 use crate::server::otlp::{CollectorArguments, OtlpExport};
 use crate::terminal::Screen;
 
-/// How long the command waits for a collector: nobody has submitted a job for its sake.
+/// How long the command waits until it is told: nobody has submitted a job for its sake.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was done, as far as it was.
@@ -47,15 +47,16 @@ impl Told {
     /// Tells it of a job that is new.
     pub async fn tell(self, client: &mut Client, job: JobId) {
         let Some(export) = self.export else { return };
-        match spans_of(client, job, &self.parts).await {
-            Ok(spans) => {
-                let into = export.spans();
-                spans.into_iter().for_each(|span| into.record(span));
-                if timeout(PATIENCE, export.flush()).await.is_err() {
-                    tracing::warn!("the collector of OpenTelemetry does not answer");
-                }
-            }
-            Err(error) => tracing::warn!(error = error.report(), "it cannot be told how long planning took"),
+        let told = async {
+            let into = export.spans();
+            spans_of(client, job, &self.parts).await?.into_iter().for_each(|span| into.record(span));
+            export.flush().await;
+            Ok::<_, Error>(())
+        };
+        match timeout(PATIENCE, told).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = error.report(), "it cannot be told how long planning took"),
+            Err(_) => tracing::warn!("the collector of OpenTelemetry, or the cluster, does not answer"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use weir_core::Result;
+use weir_core::{Error, Result};
 use weir_monitoring::{Monitor, Observed, Spans};
 use weir_otlp::{Exporter, ExporterConfig};
 
@@ -23,8 +23,14 @@ pub struct CollectorArguments {
     pub otlp_service_name: Option<String>,
 
     /// What else is told about it.
-    #[arg(long, help_heading = "OpenTelemetry", env = "OTEL_RESOURCE_ATTRIBUTES", value_name = "KEY=VALUE,…", value_delimiter = ',', value_parser = attribute)]
-    pub otlp_attributes: Vec<(String, String)>,
+    #[arg(
+        long,
+        help_heading = "OpenTelemetry",
+        env = "OTEL_RESOURCE_ATTRIBUTES",
+        value_name = "KEY=VALUE,…",
+        value_delimiter = ','
+    )]
+    pub otlp_attributes: Vec<String>,
 }
 
 /// Where traces and metrics go.
@@ -40,9 +46,11 @@ pub struct OtlpArguments {
 }
 
 /// A key and a value, in which `%2C` stands for a comma (W3C Baggage).
-fn attribute(text: &str) -> Result<(String, String), String> {
-    let (key, value) =
-        text.split_once('=').ok_or("write each as KEY=VALUE, for example deployment.environment=test")?;
+fn attribute(text: &str) -> Result<(String, String)> {
+    let (key, value) = text.split_once('=').ok_or_else(|| {
+        Error::user(format!("'{text}' is no attribute of OpenTelemetry"))
+            .with_help("write each as KEY=VALUE, for example deployment.environment=test")
+    })?;
     Ok((key.trim().to_owned(), unescaped(value.trim())))
 }
 
@@ -67,7 +75,7 @@ impl OtlpArguments {
     /// The way to the collector; `service` is what the process is called if nobody says otherwise.
     ///
     /// # Errors
-    /// If the endpoint is none.
+    /// If the endpoint is none, or an attribute.
     pub fn open(&self, service: &str) -> Result<OtlpExport> {
         let interval = self.otlp_metrics_interval;
         self.collector.open(service, (!interval.is_zero()).then_some(interval))
@@ -78,7 +86,7 @@ impl CollectorArguments {
     /// The same; `metrics_interval` is how often metrics are sent, if they are.
     ///
     /// # Errors
-    /// If the endpoint is none.
+    /// If the endpoint is none, or an attribute.
     pub fn open(&self, service: &str, metrics_interval: Option<Duration>) -> Result<OtlpExport> {
         let Some(endpoint) = self.otlp_endpoint.as_ref().filter(|endpoint| !endpoint.is_empty()) else {
             return Ok(OtlpExport(None));
@@ -89,11 +97,12 @@ impl CollectorArguments {
             ("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("process.pid".to_owned(), std::process::id().to_string()),
         ];
-        for (key, value) in &self.otlp_attributes {
+        for text in self.otlp_attributes.iter().filter(|text| !text.trim().is_empty()) {
+            let (key, value) = attribute(text)?;
             // A name that was given for itself counts more.
             if key != "service.name" || name.is_none() {
-                resource.retain(|(known, _)| known != key);
-                resource.push((key.clone(), value.clone()));
+                resource.retain(|(known, _)| *known != key);
+                resource.push((key, value));
             }
         }
         let config = ExporterConfig {
@@ -136,7 +145,8 @@ mod tests {
 
     #[test]
     fn attributes_are_read_as_the_variable_has_them() {
-        let read = |text: &str| attribute(text).map(|(key, value)| format!("{key}:{value}"));
+        let read =
+            |text: &str| attribute(text).map(|(key, value)| format!("{key}:{value}")).map_err(|error| error.report());
         assert_eq!(read("a=b"), Ok("a:b".into()));
         assert_eq!(read(" team = x%2Cy%20z=% "), Ok("team:x,y z=%".into()));
         assert_eq!(read("a=%C3%A4%zz"), Ok("a:ä%zz".into()));

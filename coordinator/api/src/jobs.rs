@@ -1,8 +1,11 @@
 //! Jobs.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use weir_core::{Epoch, JobId};
 use weir_monitoring::Preparation;
@@ -12,6 +15,9 @@ use crate::extract::{Body, Names, Parameters};
 use crate::page::{Page, PageOf};
 use crate::scripts::{self, Script};
 use crate::{Api, Problem, Shared, State, answer, artifacts};
+
+/// How long an answer waits until it is told what was done before.
+const TELLING: Duration = Duration::from_secs(2);
 
 /// A job, by its name in its namespace.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -119,7 +125,8 @@ pub(crate) async fn submit(
     warnings.extend(missing.unwrap_or_else(unknown));
     if !already_there {
         warnings.extend(planned.earlier_results);
-        tell(&api, job, &preparation).await;
+        // Nobody has submitted a job for its sake.
+        let _ = timeout(TELLING, tell(&api, job, &preparation)).await;
     }
     let status = if already_there { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(Submitted { job, name, already_there, updated, warnings })))

@@ -117,14 +117,14 @@ macro_rules! answer {
 pub(crate) use answer;
 
 impl Api {
-    /// Asks once there is a leader: while one is elected, nothing is done, and the client would only come again. Where it is not known whether
-    /// something was done, it is asked once more if doing it twice comes to the same.
+    /// Asks once there is a leader: while one is elected, nothing is done, and the client would only come again. A token that may have been made is
+    /// asked for again too: nobody else knows it, and to make it twice comes to the same.
     async fn ask(&self, request: ClientRequest) -> Result<ClientResponse, Problem> {
         let call = Call { caller: self.caller.clone(), timeout: Some(PATIENCE), ..Call::default() };
         let deadline = Instant::now() + ELECTION;
         let is_undone = |kind| match kind {
             ClientErrorKind::Unavailable => true,
-            ClientErrorKind::Unknown => request.is_idempotent(),
+            ClientErrorKind::Unknown => matches!(request, ClientRequest::CreateToken(_)),
             _ => false,
         };
         loop {

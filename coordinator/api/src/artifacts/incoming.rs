@@ -13,9 +13,9 @@ use crate::Problem;
 
 /// How long a piece may take to come: whoever sends less occupies a place that others wait for.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a body may take on HTTP/1, whose connections are cut when nothing was sent to the other end for two minutes: before that, it is told
-/// how far it has come.
-const HTTP1: Duration = Duration::from_secs(100);
+/// How long a body may take on HTTP/1, whose connections are cut when nothing was sent to the other end for two minutes: before that, and with
+/// time for the last piece to be stored, it is told how far it has come.
+const HTTP1: Duration = Duration::from_secs(50);
 
 /// Which bytes of a file a body has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,14 +108,17 @@ impl Incoming {
     /// # Errors
     /// If they do not come, or do not come in time.
     pub(super) async fn piece(&mut self, from: u64) -> Result<Bytes, Problem> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut piece = Vec::new();
+        let mut deadline = Instant::now() + PATIENCE;
+        let (mut piece, mut skipped) = (Vec::new(), 0);
         while piece.len() < PIECE && !self.is_over() {
             if self.rest.is_empty() {
                 self.rest = self.next(deadline).await?;
             }
             let left_out = usize::try_from(from.saturating_sub(self.position)).unwrap_or(usize::MAX);
-            self.take(left_out);
+            skipped += self.take(left_out).len();
+            if skipped >= PIECE {
+                (skipped, deadline) = (0, Instant::now() + PATIENCE);
+            }
             piece.extend_from_slice(&self.take(PIECE - piece.len()));
         }
         Ok(piece.into())
