@@ -81,7 +81,7 @@ pub struct Stager {
 }
 
 impl Stager {
-    /// For subtask `subtask` of the sink `uid`, which stages these columns at this pace, and whose first rows belong to an epoch behind `behind`.
+    /// For subtask `subtask` of the sink `uid`, which stages these columns, and whose first rows belong to an epoch behind `behind`.
     pub fn new(
         area: StagingArea,
         uid: &OperatorUid,
@@ -89,7 +89,6 @@ impl Stager {
         table: &TableSpec,
         schema: SchemaRef,
         behind: Epoch,
-        pace: Pace,
     ) -> Self {
         let name = format!("{}-{}-{subtask}", area.part_name, uid.0);
         let run_bytes = area.limits.staged_run_bytes;
@@ -99,12 +98,17 @@ impl Stager {
             schema,
             name,
             behind,
-            pace,
+            pace: Pace::free(),
             part: StagedPart::default(),
             bytes: 0,
             full: run_bytes,
             files: 0,
         }
+    }
+
+    /// The same, at this pace.
+    pub fn at(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// Takes rows. Waits if there are many and the epoch before is still being committed. What is not taken in yet goes with the future.

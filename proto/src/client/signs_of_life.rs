@@ -43,7 +43,7 @@ impl SignsOfLife {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
     use std::sync::atomic::{AtomicUsize, Ordering};
 

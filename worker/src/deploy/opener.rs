@@ -216,7 +216,7 @@ impl Opener<'_> {
             SinkContext { job: *identity, uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
         let sink = connector.open_sink(table, context).await?;
         let (area, schema) = (self.deployment.staging_area(), connector.staged_schema(table));
-        let stager = Stager::new(area, &node.uid, place.index, table, schema, epoch, pace);
+        let stager = Stager::new(area, &node.uid, place.index, table, schema, epoch).at(pace);
         Ok(Some(SinkStage { uid: node.uid.clone(), sink, stager, metrics: metrics.clone() }))
     }
 

@@ -68,7 +68,6 @@ impl Pace {
     }
 
     /// Of a subtask that waits for no checkpoint.
-    #[cfg(test)]
     pub fn free() -> Self {
         Self::new(watch::channel(Standing::behind(Epoch(0))).1, None)
     }

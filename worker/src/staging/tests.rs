@@ -149,9 +149,7 @@ struct Bench {
 impl Bench {
     fn new(subtasks: usize) -> Self {
         let storage = Arc::new(Flaky::default());
-        let stager = |subtask| {
-            Stager::new(area(storage.clone()), &uid(), subtask, &table(), table().schema, Epoch(0), Pace::free())
-        };
+        let stager = |subtask| Stager::new(area(storage.clone()), &uid(), subtask, &table(), table().schema, Epoch(0));
         Self {
             stagers: (0..subtasks).map(stager).collect(),
             storage,
@@ -284,8 +282,7 @@ async fn another_process_commits_what_one_that_is_dead_has_staged() {
     let open = || -> Arc<dyn Storage> { Arc::new(LocalStorage::open(folder.path()).unwrap()) };
     let reported = {
         let storage = open();
-        let mut stager =
-            Stager::new(area(storage.clone()), &uid(), 0, &table(), table().schema, Epoch(6), Pace::free());
+        let mut stager = Stager::new(area(storage.clone()), &uid(), 0, &table(), table().schema, Epoch(6));
         let weighted = Batch::weighted(rows(1..4).into_parts().0, Int8Array::from(vec![1, -1, 1])).unwrap();
         stager.add(vec![rows(0..HALF), rows(0..HALF), weighted]).await.unwrap();
         let mut staged = Staged::default();
@@ -336,7 +333,7 @@ async fn a_subtask_gets_so_far_ahead_of_the_commit_and_no_further() {
     let (part, standing) = watch::channel(Standing::behind(Epoch(6)));
     let pace = Pace::new(standing, Some(Duration::from_secs(1)));
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
-    let mut stager = Stager::new(area(storage), &uid(), 0, &table(), table().schema, Epoch(6), pace);
+    let mut stager = Stager::new(area(storage), &uid(), 0, &table(), table().schema, Epoch(6)).at(pace);
     let run = || vec![rows(0..HALF), rows(HALF..2 * HALF)];
     tokio::time::advance(Duration::from_secs(1)).await;
     for _ in 0..AHEAD_RUNS {
@@ -364,7 +361,7 @@ async fn batches_that_differ_in_what_may_be_null_go_into_one_run() {
     let batch = |schema: SchemaRef, values: Vec<Option<i64>>| {
         Batch::append(RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(values))]).unwrap())
     };
-    let mut stager = Stager::new(area(storage.clone()), &uid(), 0, &table(), nullable(true), Epoch(0), Pace::free());
+    let mut stager = Stager::new(area(storage.clone()), &uid(), 0, &table(), nullable(true), Epoch(0));
     stager.add(vec![batch(nullable(false), vec![Some(1)]), batch(nullable(true), vec![None])]).await.unwrap();
     let mut staged = Staged::default();
     staged.add(&uid(), vec![stager.take(Epoch(1))]);

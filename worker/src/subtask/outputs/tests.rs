@@ -9,7 +9,6 @@ use crate::BlockingInline;
 use crate::exchange::ExchangeLimits;
 use crate::metrics::{JobMetrics, Position, Subtask};
 use crate::staging::StagingArea;
-use crate::staging::pace::Pace;
 
 /// What a sink's system takes to prepare.
 const TAKES: std::time::Duration = std::time::Duration::from_secs(3);
@@ -44,7 +43,7 @@ fn outputs(length: usize) -> Outputs {
         part_name: "worker-0".into(),
         limits: ExchangeLimits::default(),
     };
-    let stager = Stager::new(area, &uid, 0, &table, table.schema.clone(), Epoch(0), Pace::free());
+    let stager = Stager::new(area, &uid, 0, &table, table.schema.clone(), Epoch(0));
     let metrics = JobMetrics::default().register(
         Position { vertex: "v".to_owned(), subtask: 0 },
         Subtask::default(),
