@@ -248,13 +248,15 @@ mod tests {
         let problem = short.piece(4).await.unwrap_err();
         assert_eq!((problem.status.as_u16(), problem.kind), (408, "incomplete"), "{}", problem.detail);
 
-        let request =
-            Request::builder().header(header::CONTENT_LENGTH, 6).header(header::CONTENT_RANGE, "bytes 4-9/10");
-        let silent = Body::from_stream(stream::pending::<Result<Bytes, std::convert::Infallible>>());
-        let mut silent = Incoming::of(request.body(silent).unwrap()).unwrap();
-        let began = Instant::now();
-        let problem = silent.piece(4).await.unwrap_err();
-        assert_eq!((problem.status.as_u16(), problem.kind), (408, "incomplete"), "{}", problem.detail);
-        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+        for (version, patience) in [(Version::HTTP_11, HTTP1), (Version::HTTP_2, PATIENCE)] {
+            let request = Request::builder().version(version).header(header::CONTENT_LENGTH, 6);
+            let request = request.header(header::CONTENT_RANGE, "bytes 4-9/10");
+            let silent = Body::from_stream(stream::pending::<Result<Bytes, std::convert::Infallible>>());
+            let mut silent = Incoming::of(request.body(silent).unwrap()).unwrap();
+            let began = Instant::now();
+            let problem = silent.piece(4).await.unwrap_err();
+            assert_eq!((problem.status.as_u16(), problem.kind), (408, "incomplete"), "{}", problem.detail);
+            assert_eq!(began.elapsed().as_secs(), patience.as_secs());
+        }
     }
 }
