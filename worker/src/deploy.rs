@@ -80,7 +80,7 @@ pub struct Deployment {
     pub blocking: Arc<dyn Blocking>,
     /// How much may wait between subtasks.
     pub limits: ExchangeLimits,
-    /// From one checkpoint to the next, where they come at intervals: see [`pace`](crate::staging::pace).
+    /// From one checkpoint to the next, where they come at intervals: sinks keep pace with them.
     pub checkpoint_interval: Option<Duration>,
 }
 

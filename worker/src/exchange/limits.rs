@@ -18,7 +18,7 @@ pub struct ExchangeLimits {
     pub control_messages: usize,
     /// Bytes of rows that a sink stages in one file.
     pub staged_run_bytes: usize,
-    /// Bytes that a sink's subtask stages in an epoch before it [keeps pace](crate::staging::pace) with the commits.
+    /// Bytes that a sink's subtask stages in an epoch before it keeps pace with the commits.
     pub staged_ahead_bytes: u64,
 }
 
