@@ -1,7 +1,9 @@
 """A Kafka broker of a script's own, and what Kafka's own tools write to it and read from it."""
 
+import json
 import os
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,3 +48,25 @@ class Kafka:
         """What is in each topic."""
         with ThreadPoolExecutor(3) as readers:
             return dict(zip(topics, readers.map(self.records, topics)))
+
+
+class Producer(threading.Thread):
+    """Writes rows to a topic, in a thread of its own, until it is told to stop. Those who derive from it say in `run` which, and close the child's
+    input behind the last."""
+
+    def __init__(self, kafka, topic, log):
+        super().__init__(daemon=True)
+        self.stopping, self.number = threading.Event(), 0
+        self.child = kafka.writer(topic, log)
+
+    def write(self, key, number, moment):
+        """One row: a key, a number, and the text of a time."""
+        value = json.dumps({"k": key, "n": number, "ts": moment})
+        self.child.stdin.write(f"{key}\t{value}\n")
+
+    def finish(self):
+        """Waits until the last row is written."""
+        self.stopping.set()
+        self.join()
+        if self.child.wait(timeout=300):
+            raise SystemExit("the records could not be written")

@@ -47,7 +47,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import bucket
-from broker import Kafka
+from broker import Kafka, Producer
 from chaos import Cluster, wait_for
 from points import MOMENTS, KafkaProxy, ObjectProxy, Trap
 from upserts import TARGETS, wrong_upserts
@@ -121,37 +121,29 @@ def text(moment):
     return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03}"
 
 
-class Producer(threading.Thread):
+class Numbers(Producer):
     """Numbers, one after the other; event time is an order that they have beside it."""
 
     def __init__(self, kafka, rate, log):
-        super().__init__(daemon=True)
-        self.rate, self.stopping, self.number = rate, threading.Event(), 0
-        self.child = kafka.writer("numbered", log)
+        super().__init__(kafka, "numbered", log)
+        self.rate = rate
         self.start()
-
-    def write(self, key, number, moment):
-        value = json.dumps({"k": key, "n": number, "ts": text(moment)})
-        self.child.stdin.write(f"{key}\t{value}\n")
 
     def run(self):
         while not self.stopping.is_set():
             for _ in range(self.rate // 10):
-                self.write(f"key{self.number % KEYS}", self.number, START + timedelta(milliseconds=self.number))
+                self.write(f"key{self.number % KEYS}", self.number, text(START + timedelta(milliseconds=self.number)))
                 self.number += 1
             self.child.stdin.flush()
             time.sleep(0.1)
         # So late that all windows close; keys enough for each partition to get some.
         for key in range(ENDS):
-            self.write(f"end{key}", 0, START + timedelta(days=1))
+            self.write(f"end{key}", 0, text(START + timedelta(days=1)))
         self.child.stdin.close()
 
     def finish(self):
         """How many records were written."""
-        self.stopping.set()
-        self.join()
-        if self.child.wait(timeout=300):
-            raise SystemExit("the records could not be written")
+        super().finish()
         return self.number + ENDS
 
 
@@ -412,7 +404,7 @@ def main():
                         "-D", "execution.checkpointing.interval=300ms", "-D", "restart-strategy.exponential-delay.max-backoff=1s")
         wait_for("the job does not run", lambda: (cluster.job() or {}).get("status") == "running", 60)
         with open(folder / "producer.log", "ab") as log:
-            producer = Producer(kafka, arguments.rate, log)
+            producer = Numbers(kafka, arguments.rate, log)
         auditor, reader = Auditor(cluster), bucket.Reader(store, ["windows", "pairs"])
         with open(folder / "faults.log", "a") as log:
             faults = Faults(cluster, kafka, trap, rng, log, arguments.seconds, arguments.kills)

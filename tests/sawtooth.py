@@ -23,13 +23,12 @@ import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from broker import Kafka
+from broker import Kafka, Producer
 from chaos import Cluster, rows, wait_for
 
 KEYS, PARTITIONS, WINDOW = 20, 8, 10
@@ -54,14 +53,12 @@ def text(moment):
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.") + f"{int(moment * 1000) % 1000:03}"
 
 
-class Producer(threading.Thread):
+class Sawtooth(Producer):
     """Records at a rate that changes, and what their windows are."""
 
     def __init__(self, kafka, arguments, log):
-        super().__init__(daemon=True)
-        self.arguments, self.stopping, self.number = arguments, threading.Event(), 0
-        self.windows = defaultdict(lambda: [0, 0])
-        self.child = kafka.writer("events", log)
+        super().__init__(kafka, "events", log)
+        self.arguments, self.windows = arguments, defaultdict(lambda: [0, 0])
         self.began = time.monotonic()
         self.start()
 
@@ -69,10 +66,6 @@ class Producer(threading.Thread):
         """Records a second by now."""
         low, high, period = self.arguments.low, self.arguments.high, self.arguments.period
         return low + (high - low) * ((time.monotonic() - self.began) % period) / period
-
-    def write(self, key, number, moment):
-        value = json.dumps({"k": key, "n": number, "ts": moment})
-        self.child.stdin.write(f"{key}\t{value}\n")
 
     def run(self):
         owed, last = 0.0, time.monotonic()
@@ -93,12 +86,6 @@ class Producer(threading.Thread):
         for key in range(ENDS):
             self.write(f"end{key}", 0, END)
         self.child.stdin.close()
-
-    def finish(self):
-        self.stopping.set()
-        self.join()
-        if self.child.wait(timeout=300):
-            raise SystemExit("the records could not be written")
 
 
 class Watch:
@@ -196,7 +183,7 @@ def run(cluster, kafka, folder, arguments):
     watch = Watch(cluster)
     wait_for("the job does not run", watch.look, 60)
     with open(folder / "producer.log", "wb") as log:
-        producer = Producer(kafka, arguments, log)
+        producer = Sawtooth(kafka, arguments, log)
     print("  records/s  slots   busy records behind  seconds  rescaled", flush=True)
     for _ in range(arguments.minutes):
         end, looks = time.monotonic() + 60, 0
